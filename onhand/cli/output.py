@@ -1,0 +1,39 @@
+"""Answers for people and for machines: one table or one JSON document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines instead of a table.")
+
+
+def show_rows(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    *,
+    as_json: bool,
+    title: str | None = None,
+    empty: str = "nothing",
+) -> None:
+    """Print rows: a table of `columns` for people, or the rows whole as JSON."""
+    if as_json:
+        click.echo(json.dumps([dict(row) for row in rows], default=str, indent=2))
+        return
+    if not rows:
+        click.echo(empty)
+        return
+    table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*("" if row.get(column) is None else str(row.get(column)) for column in columns))
+    Console(soft_wrap=True).print(table, markup=False)
+
+
+def show_json(document: Any) -> None:
+    """Print one JSON document."""
+    click.echo(json.dumps(document, default=str, indent=2))

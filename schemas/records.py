@@ -1,0 +1,441 @@
+"""The records that cross topics, as Python sees them.  `schemas/*.avsc` is the contract; a test holds the two equal.
+
+Instants are integer epoch microseconds UTC (`_us`), dates `datetime.date`, quantities `Decimal` in the item's stock
+unit, versions the integers of `schemas.versions`.  Every record is absolute: the whole state of what it names.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+QUANTITY_SCALE = 9
+"""Digits after the point that a contract's quantity holds (Avro decimal(38, 9)); finer ones are a row error."""
+
+
+class Bucket(StrEnum):
+    """What a quantity means for the promise (DESIGN §5)."""
+
+    UNKNOWN = "unknown"
+    ON_HAND = "on_hand"
+    ON_HOLD = "on_hold"
+    SAFETY_STOCK = "safety_stock"
+    DEMAND = "demand"
+    FULFILLED = "fulfilled"
+    INBOUND = "inbound"
+    RECEIVED = "received"
+    RESERVED = "reserved"
+
+
+class Stamps(msgspec.Struct, frozen=True, kw_only=True):
+    """When each system knew; a conflated message carries the oldest change it stands for."""
+
+    committed_us: int | None = None
+    """Commit time in the source database, at the source clock's precision (MariaDB binlog: 1 s)."""
+    captured_us: int | None = None
+    """When the Debezium connector processed it."""
+    laned_us: int | None = None
+    """When the source lane settled it."""
+    promised_us: int | None = None
+    """When inventory or orders settled it."""
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    """The sum of a source's live postings with equal (view, sku, location, bucket, due, reference)."""
+
+    location: str
+    bucket: Bucket
+    quantity: Decimal
+    postings: int
+    """Number of live postings it rests on; 0: nothing is said any more (differs from a sum of zero)."""
+    due: dt.date | None = None
+    """Calendar date in the location's time zone; for `reserved` the day it expires is `expires_us`."""
+    reference: str | None = None
+    """Order line, purchase line or cart that the claim is about."""
+    view: str = ""
+    """Posting view: '' for postings.sql, else the part of postings.<view>.sql."""
+    expires_us: int | None = None
+    """Only for `reserved`: when it stops to count."""
+
+
+class ItemPart(msgspec.Struct, frozen=True, kw_only=True):
+    """What one source says about an item (items.sql)."""
+
+    sku: str
+    name: str | None = None
+    unit: str | None = None
+    unit_digits: int | None = None
+    tracked: bool = True
+    backorder_limit: Decimal | None = None
+    """None: no limit is stated (no backorder); a number: how far the promise may go below zero."""
+    active: bool = True
+    withdrawn: bool = False
+    """The source says nothing about this item any more."""
+
+
+class LocationPart(msgspec.Struct, frozen=True, kw_only=True):
+    """What one source says about a location (locations.sql)."""
+
+    location: str
+    name: str | None = None
+    kind: str | None = None
+    time_zone: str | None = None
+    active: bool = True
+    withdrawn: bool = False
+
+
+class LaneProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a lane is, in-band behind everything it covers."""
+
+    input_offset: int
+    """Next offset of cdc.<source> the lane will read."""
+    source_position: str
+    """Position in the source database up to which all commits are covered, as `streams.core.log` writes it."""
+    source_time_us: int | None
+    """Commit or heartbeat time of that position."""
+    complete: bool
+    """Every table's snapshot is in; promises may rest on this source."""
+    holding: bool = False
+    """Only decreases may leave: a snapshot, a truncated table or a parked mapping is outstanding."""
+    uncertain: bool = False
+    """A row parked out of demand, hold or buffer makes this source's whole contribution uncertain."""
+    restated_since: int | None = None
+    """Every live balance of this source has been sent at or above this version: withdraw what is older."""
+
+
+class BalanceMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """onhand.balance.v1.  Key: sku; for progress and locations `~<source>`, sent to every partition.
+
+    Exactly one of balances/item, location, progress is meant, told by `kind`.
+    A sku's balances of one version may come in several parts; the receiver applies each part as it comes and
+    publishes after the last (part == parts).
+    """
+
+    kind: str
+    """balances | location | progress"""
+    source: str
+    version: int
+    sku: str = ""
+    part: int = 1
+    parts: int = 1
+    balances: tuple[Balance, ...] = ()
+    """Only the balances that changed."""
+    item: ItemPart | None = None
+    uncertain: bool | None = None
+    """True: a row of this sku is parked out of demand, hold or buffer; False: no longer; None: unchanged."""
+    location: LocationPart | None = None
+    progress: LaneProgress | None = None
+    stamps: Stamps = Stamps()
+
+
+class OrderPart(msgspec.Struct, frozen=True, kw_only=True):
+    """What one source says about an order header, line or shipment line."""
+
+    kind: str
+    """header | line | shipment"""
+    part_id: str
+    """order_id for a header, line_id for a line, `shipment_id` + '/' + line_id for a shipment line."""
+    withdrawn: bool = False
+    """The source's row is gone; `deletion` says what that means."""
+    deletion: str | None = None
+    """cancelled | archived | removed, as source.yaml declares for the table; only with `withdrawn`."""
+    attributes: dict[str, str | None] = msgspec.field(default_factory=dict)
+    """Column of orders/order_lines/shipments.sql → text: decimals plain, dates ISO, instants epoch microseconds,
+    statuses already the contract's symbols.  A column the source does not have is absent."""
+    raw_statuses: dict[str, str | None] = msgspec.field(default_factory=dict)
+    """Status column → the source's own code."""
+
+
+class OrderPartMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """onhand.order-part.v1.  Key: order_id; progress `~<source>` to every partition."""
+
+    kind: str
+    """parts | progress"""
+    source: str
+    version: int
+    order_id: str = ""
+    part: int = 1
+    parts: int = 1
+    order_parts: tuple[OrderPart, ...] = ()
+    progress: LaneProgress | None = None
+    stamps: Stamps = Stamps()
+
+
+class PositionLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One sum of a position, as its owner has it."""
+
+    location: str
+    bucket: Bucket
+    quantity: Decimal
+    source: str
+    due: dt.date | None = None
+
+
+class Drift(msgspec.Struct, frozen=True, kw_only=True):
+    """A source that is not the owner says something else."""
+
+    location: str
+    bucket: Bucket
+    owner: str
+    owner_quantity: Decimal
+    other: str
+    """Source, or source/view, that disagrees."""
+    other_quantity: Decimal
+    since_us: int
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """inventory.position.v1.  Key: sku.  Canonical inventory of one sku, merged over sources by owner."""
+
+    sku: str
+    version: int
+    complete: bool
+    uncertain: bool
+    lines: tuple[PositionLine, ...]
+    drifts: tuple[Drift, ...] = ()
+    source_versions: dict[str, int] = msgspec.field(default_factory=dict)
+    stamps: Stamps = Stamps()
+
+
+class AtpStep(msgspec.Struct, frozen=True, kw_only=True):
+    """From `date` on, so much is available to promise."""
+
+    date: dt.date
+    available: Decimal
+
+
+class LocationAtp(msgspec.Struct, frozen=True, kw_only=True):
+    """ATP of one location, or of the network (location '*'), and why: the terms of the sum at its minimum."""
+
+    location: str
+    available_now: Decimal
+    """Signed: minimum of ATP(t) from now to the horizon; negative is an oversell."""
+    on_hand: Decimal
+    on_hold: Decimal
+    safety_stock: Decimal
+    demand: Decimal
+    """Open demand within the horizon."""
+    inbound: Decimal
+    """Open inbound within the horizon."""
+    reserved: Decimal
+    steps: tuple[AtpStep, ...] = ()
+    """ATP(t) by date, ascending; the first step is today."""
+
+
+class Atp(msgspec.Struct, frozen=True, kw_only=True):
+    """inventory.atp.v1.  Key: sku.  What may be promised, by location and date, and why."""
+
+    sku: str
+    version: int
+    complete: bool
+    """False: not published onwards by a channel; a source that owns a bucket is not complete."""
+    uncertain: bool
+    tracked: bool
+    backorder_limit: Decimal | None
+    active: bool
+    network: LocationAtp
+    locations: tuple[LocationAtp, ...]
+    source_versions: dict[str, int] = msgspec.field(default_factory=dict)
+    stamps: Stamps = Stamps()
+    cause: str = ""
+    """What made this version: the source's name, `clock` or `rule`."""
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """item.v1.  Key: sku.  Owner's attributes; a tombstone when no source knows it any more."""
+
+    sku: str
+    version: int
+    source: str
+    name: str | None = None
+    unit: str | None = None
+    unit_digits: int | None = None
+    tracked: bool = True
+    backorder_limit: Decimal | None = None
+    active: bool = True
+
+
+class Location(msgspec.Struct, frozen=True, kw_only=True):
+    """location.v1.  Key: location."""
+
+    location: str
+    version: int
+    source: str
+    name: str | None = None
+    kind: str | None = None
+    time_zone: str | None = None
+    active: bool = True
+
+
+class Conflict(msgspec.Struct, frozen=True, kw_only=True):
+    """A source that does not own an attribute disagrees with the owner's value."""
+
+    attribute: str
+    """`financial_status`, or `lines/<line_id>/shipped`."""
+    owner: str
+    owner_value: str | None
+    other: str
+    other_value: str | None
+    since_us: int
+
+
+class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of an order; quantities in the line's unit."""
+
+    line_id: str
+    sku: str | None = None
+    location: str | None = None
+    unit: str | None = None
+    ordered: Decimal | None = None
+    allocated: Decimal | None = None
+    picked: Decimal | None = None
+    packed: Decimal | None = None
+    shipped: Decimal | None = None
+    delivered: Decimal | None = None
+    returned: Decimal | None = None
+    cancelled: Decimal | None = None
+    due: dt.date | None = None
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """order.v1.  Key: order_id.  Each attribute from the system that owns it (DESIGN §6)."""
+
+    order_id: str
+    version: int
+    complete: bool
+    number: str | None = None
+    channel: str | None = None
+    customer: str | None = None
+    placed_us: int | None = None
+    due: dt.date | None = None
+    financial_status: str = "unknown"
+    execution_status: str = "unknown"
+    delivery_status: str = "unknown"
+    presentation_status: str = "unknown"
+    withdrawn: str | None = None
+    """cancelled | archived | removed: what the deletion of the order meant; None: live."""
+    lines: tuple[OrderLine, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    source_versions: dict[str, int] = msgspec.field(default_factory=dict)
+    stamps: Stamps = Stamps()
+
+
+class ShipmentLine(msgspec.Struct, frozen=True, kw_only=True):
+    line_id: str
+    quantity: Decimal | None = None
+
+
+class Shipment(msgspec.Struct, frozen=True, kw_only=True):
+    """shipment.v1.  Key: shipment_id."""
+
+    shipment_id: str
+    version: int
+    order_id: str
+    number: str | None = None
+    carrier: str | None = None
+    tracking: str | None = None
+    status: str = "unknown"
+    shipped_us: int | None = None
+    delivered_us: int | None = None
+    lines: tuple[ShipmentLine, ...] = ()
+    source: str = ""
+    stamps: Stamps = Stamps()
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """progress.v1.  Key: `<stage>/<source>/<partition>`.  Are all changes committed before T in the promise?"""
+
+    stage: str
+    """lane | inventory | orders | channel"""
+    source: str
+    partition: int
+    version: int
+    input_offset: int
+    source_position: str
+    source_time_us: int | None
+    complete: bool
+    holding: bool = False
+    uncertain: bool = False
+    stated_us: int = 0
+    """When the stage said so, after its outputs were acknowledged."""
+
+
+class PublicationState(StrEnum):
+    """intent → acknowledged | rejected | unknown; parked: rejected for good and waiting for a person."""
+
+    UNKNOWN = "unknown"
+    INTENT = "intent"
+    ACKNOWLEDGED = "acknowledged"
+    REJECTED = "rejected"
+    PARKED = "parked"
+
+
+class Publication(msgspec.Struct, frozen=True, kw_only=True):
+    """channel.publication.v1.  Key: `<channel>/<kind>/<key>`.  One thing told to one channel."""
+
+    id: str
+    """Deterministic from channel, key and versions; stable over retries; the receiver's idempotency key."""
+    channel: str
+    kind: str
+    """inventory | order"""
+    key: str
+    state: PublicationState
+    source_version: int
+    """Version of the promise or order it tells."""
+    rule_version: int
+    """Fingerprint of the channel's rule, non-negative 63 bits."""
+    staleness_step: int
+    """0: fresh; higher: how many steps the staleness rule has gone."""
+    attempts: int
+    sequence: int = 0
+    """Rises when the newest value is sent once more after an unknown outcome."""
+    quantities: dict[str, Decimal] = msgspec.field(default_factory=dict)
+    """Location ('*': network) → what the channel was told; clamped at zero."""
+    status: str | None = None
+    """Order status told, for kind order."""
+    answer: str = ""
+    """HTTP status or error, for people."""
+    cause: str = ""
+    stamps: Stamps = Stamps()
+    picked_up_us: int | None = None
+    sent_us: int | None = None
+    acknowledged_us: int | None = None
+
+
+class ExceptionStatus(StrEnum):
+    UNKNOWN = "unknown"
+    OPEN = "open"
+    RETRIED = "retried"
+    CLOSED = "closed"
+
+
+class ExceptionRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """exception.v1.  Key: id.  What could not be processed, and every open business exception, with its lifecycle."""
+
+    id: str
+    """Deterministic: `<stage>/<source or channel>/<code>/<subject>`."""
+    version: int
+    stage: str
+    """lane | inventory | orders | channel"""
+    source: str
+    code: str
+    """Stable code of docs/exceptions.md, e.g. `row-unmappable`."""
+    status: ExceptionStatus
+    subject: str
+    """Row key, sku, order, or channel key it is about."""
+    detail: str
+    """What is wrong, for people."""
+    action: str
+    """What to do next, for people."""
+    topic: str | None = None
+    partition: int | None = None
+    offset: int | None = None
+    raw: bytes | None = None
+    """The record's bytes as they came, cut at 64 KiB."""
+    count: int = 1
+    opened_us: int = 0
+    updated_us: int = 0
+    closed_us: int | None = None

@@ -1,0 +1,141 @@
+"""What a compiled mapping offers to the lane, the audit and the tools.
+
+A *mapping* is all SQL files of one source, compiled once.  Rows come in as typed structs of just the needed columns;
+evaluating a driving row yields outputs, the lookups it rests on, and the INNER lookups that are missing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping as MappingType
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple, Protocol
+
+from schemas.records import Bucket, ItemPart, LocationPart
+
+LookupKey = tuple[Any, ...]
+"""Key of a lookup row: the folded values of the lookup's columns; hashable."""
+
+
+class RowError(Exception):
+    """One row cannot be evaluated: NaN, a text that is no number, a NULL sku …  One exception record, never a stop."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        """Stable code: `row-unmappable` unless a finer one exists."""
+
+
+class Lookup(NamedTuple):
+    """One keyed view of a table."""
+
+    table: str
+    """Qualified table, as `TableMapping.name`."""
+    columns: tuple[str, ...]
+
+
+class Posting(NamedTuple):
+    """One output row of postings.sql or postings.<view>.sql, checked: keys not NULL, bucket known, scale ≤ 9."""
+
+    view: str
+    sku: str
+    location: str
+    bucket: Bucket
+    due: dt.date | None
+    reference: str | None
+    quantity: Decimal
+
+
+class OrderRow(NamedTuple):
+    """One output row of orders.sql, order_lines.sql or shipments.sql."""
+
+    kind: str
+    """header | line | shipment"""
+    order_id: str | None
+    """None for a shipment whose file has no order_id or a NULL one: parked, code `shipment-without-order`."""
+    part_id: str
+    attributes: dict[str, str | None]
+    """As `schemas.records.OrderPart.attributes`; statuses mapped by source.yaml."""
+    raw_statuses: dict[str, str | None]
+    unmapped: tuple[str, ...]
+    """Status columns whose code source.yaml does not map: attribute is absent, code `status-unmapped`."""
+
+
+OutputRow = Posting | ItemPart | LocationPart | OrderRow
+
+
+class Evaluation(NamedTuple):
+    """What one driving row yields, over all SELECTs of all files it drives."""
+
+    outputs: tuple[OutputRow, ...]
+    rests_on: tuple[tuple[int, LookupKey], ...]
+    """(index into Mapping.lookups, key) of every direct lookup, found or not."""
+    missing: tuple[tuple[int, LookupKey], ...]
+    """INNER lookups that were not there: the SELECT yielded nothing and the row waits (is parked) for them."""
+
+
+class LookupSource(Protocol):
+    """Where evaluation finds lookup rows: one per entry of `Mapping.lookups`."""
+
+    def get(self, key: LookupKey) -> Any | None:
+        """The row struct of the lookup's table, or None."""
+
+
+class TableMapping(Protocol):
+    """One captured table: decoding, storing, and its part in the mapping."""
+
+    name: str
+    """`schema.table` (PostgreSQL) or `database.table` (MariaDB), as in Debezium's source block."""
+    key: tuple[str, ...]
+    """Primary key columns, in the order of the catalogue."""
+    columns: tuple[str, ...]
+    """Needed columns, primary key included, sorted."""
+    feeds: frozenset[str]
+    """Output files this table can change as driver or lookup: postings, items, …"""
+    buckets: frozenset[Bucket]
+    """Buckets its postings can touch, as driver or lookup (from the SQL's literals; all of them when not literal)."""
+
+    def decode(self, after: bytes) -> Any:
+        """Row struct from Debezium's `after` JSON.  Absent columns are msgspec.UNSET, never None.  Raises RowError."""
+
+    def decode_key(self, key: bytes) -> tuple[Any, ...]:
+        """Primary key values, in the order of `key`, from the record key's JSON; equal to `key_of` of the row."""
+
+    def key_of(self, row: Any) -> tuple[Any, ...]:
+        """Primary key values of a row struct."""
+
+    def absent(self, row: Any) -> tuple[str, ...]:
+        """Needed columns the event does not carry: dropped or renamed at the source; the mapping parks."""
+
+    def merged(self, row: Any, previous: Any | None) -> Any:
+        """The row with every unavailable-value placeholder (unchanged TOAST or LOB) taken from `previous`.  Raises
+        RowError `toast-without-previous` when there is none."""
+
+    def dump(self, row: Any) -> bytes:
+        """Compact bytes for the row store; equal rows give equal bytes."""
+
+    def load(self, stored: bytes) -> Any:
+        """Inverse of `dump`."""
+
+    def evaluate(self, row: Any, lookups: Sequence[LookupSource]) -> Evaluation:
+        """All outputs of this row as a driving row.  Raises RowError."""
+
+    def lookup_keys(self, row: Any) -> tuple[tuple[int, LookupKey], ...]:
+        """(lookup, key) under which this row is found as a lookup row; a NULL key is left out."""
+
+    def chains(self, row: Any) -> tuple[tuple[int, LookupKey], ...]:
+        """(lookup, key) that this row, as a lookup row, leads on to."""
+
+
+class Mapping(Protocol):
+    """All files of one source, compiled."""
+
+    fingerprint: bytes
+    """32 bytes over SQL texts, source.yaml and catalog.json."""
+    tables: MappingType[str, TableMapping]
+    """By qualified name: every table the SQL needs."""
+    lookups: Sequence[Lookup]
+
+    def dump_lookup_key(self, key: LookupKey) -> bytes:
+        """Bytes of a lookup key for the dependency index: equal keys give equal bytes; order does not matter."""
