@@ -63,6 +63,8 @@ CREATE TABLE erp.ordlin (
     PRIMARY KEY (olordn, ollinn)
 );
 
+CREATE INDEX ordlin_item ON erp.ordlin (olitem);
+
 -- Closed lines are moved here by the nightly job.
 CREATE TABLE erp.ordlnh (LIKE erp.ordlin INCLUDING ALL);
 
@@ -89,6 +91,8 @@ CREATE TABLE erp.purlin (
     pldued smallint NOT NULL DEFAULT 0,
     PRIMARY KEY (plpono, pllinn)
 );
+
+CREATE INDEX purlin_item ON erp.purlin (plitem);
 
 -- onhand's own two tables.
 CREATE TABLE erp.onhand_heartbeat (id integer PRIMARY KEY, ts timestamptz NOT NULL);

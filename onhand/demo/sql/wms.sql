@@ -79,7 +79,8 @@ CREATE TABLE shipment_line (
     item_id int NOT NULL,
     wh_id   int NOT NULL,
     qty     decimal(12, 3) NOT NULL,
-    PRIMARY KEY (shp_id, line_no)
+    PRIMARY KEY (shp_id, line_no),
+    KEY (item_id)
 );
 
 -- Written in the transaction that puts the goods into the bin.
@@ -90,7 +91,8 @@ CREATE TABLE receipt (
     item_id     int NOT NULL,
     wh_id       int NOT NULL,
     qty         decimal(12, 3) NOT NULL,
-    received_at datetime(6) NOT NULL
+    received_at datetime(6) NOT NULL,
+    KEY (item_id)
 );
 
 -- status: 1 in transit, 2 arrived.  Leaving takes the goods from `from_wh` at once.
@@ -101,7 +103,8 @@ CREATE TABLE transfer (
     to_wh   int NOT NULL,
     qty     decimal(12, 3) NOT NULL,
     status  tinyint NOT NULL,
-    eta     date NOT NULL
+    eta     date NOT NULL,
+    KEY (item_id)
 );
 
 CREATE TABLE cycle_count (

@@ -1,0 +1,163 @@
+"""Two shops that see the same customers.
+
+`Shop` is fed by onhand's webhook channel and writes its orders into the ERP.  `ShadowShop` sells from what a batch
+export told it last, as most distributors' shops do; it writes nothing.  Both keep their own sales off what they were
+told until they are told again.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import threading
+import time
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+NETWORK = "*"
+TOLERANCE_S = 300
+
+
+class ShelfTag:
+    """What a shop believes of one item."""
+
+    __slots__ = ("available", "locations", "version")
+
+    def __init__(self, available: Decimal, locations: dict[str, Decimal], version: int) -> None:
+        self.available, self.locations, self.version = available, locations, version
+
+
+class Shop:
+    """A small shop on HTTP: POST /hooks/onhand (Standard Webhooks), POST /orders, GET /stock/<sku>."""
+
+    def __init__(self, secret: str, port: int = 0) -> None:
+        self._secret = base64.b64decode(secret.removeprefix("whsec_"))
+        self._lock = threading.Lock()
+        self.tags: dict[str, ShelfTag] = {}
+        self.order_statuses: dict[str, dict[str, Any]] = {}
+        self.webhooks = 0
+        self.versions_back = 0
+        """How often a webhook told an older version than the shop already had; must stay 0."""
+        self._seen_ids: dict[str, None] = {}
+        self.repeated = 0
+        """Webhooks that came again under the same id and changed nothing."""
+        handler = type("Handler", (_Handler,), {"shop": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, name="shop", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def held(self) -> dict[str, Decimal]:
+        """What the shop was told last, by sku."""
+        with self._lock:
+            return {sku: tag.available for sku, tag in self.tags.items()}
+
+    def genuine(self, headers: Any, body: bytes) -> bool:
+        """Standard Webhooks 1.0: any of the space-separated v1 signatures over id.timestamp.body."""
+        identity, stamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+        if not stamp.isdigit() or abs(time.time() - int(stamp)) > TOLERANCE_S:
+            return False
+        digest = hmac.new(self._secret, f"{identity}.{stamp}.".encode() + body, hashlib.sha256).digest()
+        wanted = "v1," + base64.b64encode(digest).decode()
+        return any(hmac.compare_digest(wanted, got) for got in headers.get("webhook-signature", "").split())
+
+    def told(self, identity: str, message: dict[str, Any]) -> None:
+        """Take one webhook in; the same id again is no news."""
+        with self._lock:
+            self.webhooks += 1
+            if identity in self._seen_ids:
+                self.repeated += 1
+                return
+            self._seen_ids[identity] = None
+            if message["type"] == "inventory.atp":
+                for item in message["data"]["items"]:
+                    self._tag(item)
+            elif message["type"] == "order.status":
+                for order in message["data"]["items"]:
+                    self.order_statuses[order["order_id"]] = order
+
+    def _tag(self, item: dict[str, Any]) -> None:
+        version = int(item["version"])
+        known = self.tags.get(item["sku"])
+        if known is not None and version < known.version:
+            self.versions_back += 1
+            return
+        quantities = {location: Decimal(text) for location, text in item["quantities"].items()}
+        network = quantities.pop(NETWORK)
+        self.tags[item["sku"]] = ShelfTag(network, quantities, version)
+
+    def offer(self, sku: str, quantity: int) -> str | None:
+        """Sell if what was told allows it: the location to take it from, or None."""
+        with self._lock:
+            tag = self.tags.get(sku)
+            if tag is None or tag.available < quantity:
+                return None
+            where = max(tag.locations, key=lambda at: tag.locations[at], default=None)
+            if where is None:
+                return None
+            tag.available -= quantity
+            tag.locations[where] -= quantity
+            return where
+
+
+class ShadowShop:
+    """Sells from the last batch export."""
+
+    def __init__(self) -> None:
+        self.available: dict[str, Decimal] = {}
+        self.exports = 0
+
+    def export(self, available: dict[str, Decimal]) -> None:
+        self.available = dict(available)
+        self.exports += 1
+
+    def offer(self, sku: str, quantity: int) -> bool:
+        if self.available.get(sku, Decimal(0)) < quantity:
+            return False
+        self.available[sku] -= quantity
+        return True
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    shop: Shop
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """The demo's screen is the log."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        if self.path != "/hooks/onhand":
+            self._answer(404, {"error": f"no {self.path} here"})
+        elif not self.shop.genuine(self.headers, body):
+            self._answer(401, {"error": "the signature is not onhand's"})
+        else:
+            self.shop.told(self.headers["webhook-id"], json.loads(body))
+            self._answer(200, {})
+
+    def do_GET(self) -> None:
+        sku = self.path.removeprefix("/stock/")
+        tag = self.shop.tags.get(sku)
+        if tag is None:
+            self._answer(404, {"error": f"no item {sku}"})
+        else:
+            self._answer(200, {"sku": sku, "available": str(tag.available), "version": tag.version})
+
+    def _answer(self, status: int, document: dict[str, Any]) -> None:
+        data = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
