@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
@@ -98,8 +100,8 @@ class Business:
     item_ids: dict[str, int]
     hot: list[str]
     """Items with little stock and most of the demand."""
-    next_order: int = 500_000
-    next_po: int = 80_000
+    order_numbers: Iterator[int] = field(default_factory=lambda: itertools.count(500_000))
+    po_numbers: Iterator[int] = field(default_factory=lambda: itertools.count(80_000))
     entered: list[Order] = field(default_factory=list)
     """Orders not yet released to a warehouse."""
     purchases: list[Purchase] = field(default_factory=list)

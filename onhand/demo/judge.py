@@ -16,10 +16,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import requests
+
 from onhand.demo import databases as db
-from onhand.demo.databases import Business, Endpoint, Line, Order, cyyddd
+from onhand.demo.databases import Business, Endpoint
 from onhand.demo.shop import ShadowShop, Shop
-from onhand.demo.truth import erp_item, read_facts
+from onhand.demo.truth import read_facts
 
 OUTCOMES = ("right", "oversold", "wrongly_refused")
 
@@ -105,13 +107,13 @@ class Customers:
         self.shadow.export({sku: found.available(self.today) for sku, found in facts.items()})
 
     def _ask(self) -> None:
-        with db.connect_erp(self._erp) as erp, db.connect_wms(self._wms) as wms:
+        with db.connect_erp(self._erp) as erp, db.connect_wms(self._wms) as wms, requests.Session() as session:
             due = time.monotonic()
             while not self._stopping.wait(max(0.0, due - time.monotonic())):
-                self._one(erp, wms)
+                self._one(erp, wms, session)
                 due += self.rng.expovariate(self.attempts_per_s)
 
-    def _one(self, erp: Any, wms: Any) -> None:
+    def _one(self, erp: Any, wms: Any, session: requests.Session) -> None:
         hot = self.rng.random() < 0.6
         sku = self.rng.choice(self.business.hot if hot else self.business.skus)
         quantity = self.rng.randint(1, 4)
@@ -119,21 +121,6 @@ class Customers:
         if not (facts.tracked and facts.active):
             return  # not a question of stock
         there = facts.available(self.today) >= quantity
-        where = self.shop.offer(sku, quantity)
-        self.with_onhand.record(where is not None, there, quantity)
+        answer = session.post(f"{self.shop.url}/orders", json={"sku": sku, "quantity": quantity}, timeout=10)
+        self.with_onhand.record(answer.status_code == 201, there, quantity)
         self.with_batch.record(self.shadow.offer(sku, quantity), there, quantity)
-        if where is not None:
-            self._order(erp, sku, where, quantity)
-
-    def _order(self, erp: Any, sku: str, where: str, quantity: int) -> None:
-        number = self.business.next_order
-        self.business.next_order += 1
-        with erp.transaction(), erp.cursor() as cursor:
-            cursor.execute(
-                "INSERT INTO erp.ordhdr VALUES (%s, 'C00007', 'WB', %s, 0, 20, 0)", (number, cyyddd(self.today))
-            )
-            cursor.execute(
-                "INSERT INTO erp.ordlin VALUES (%s, 1, %s, %s, %s, 0, 0, 20, 0)",
-                (number, erp_item(sku), where, quantity * 100),
-            )
-        self.business.entered.append(Order(number, [Line(1, sku, 1 if where == "W1" else 2, quantity)]))

@@ -8,14 +8,19 @@ told until they are told again.
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import hmac
 import json
 import threading
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from onhand.demo.databases import WAREHOUSES, Business, Endpoint, Line, Order, connect_erp, cyyddd
+from onhand.demo.truth import erp_item
 
 NETWORK = "*"
 TOLERANCE_S = 300
@@ -33,7 +38,9 @@ class ShelfTag:
 class Shop:
     """A small shop on HTTP: POST /hooks/onhand (Standard Webhooks), POST /orders, GET /stock/<sku>."""
 
-    def __init__(self, secret: str, port: int = 0) -> None:
+    def __init__(self, secret: str, place: Callable[[str, str, int], int], port: int = 0) -> None:
+        """`place(sku, location, quantity)` writes a sold order into the ERP and gives its number."""
+        self._place = place
         self._secret = base64.b64decode(secret.removeprefix("whsec_"))
         self._lock = threading.Lock()
         self.tags: dict[str, ShelfTag] = {}
@@ -97,8 +104,12 @@ class Shop:
         network = quantities.pop(NETWORK)
         self.tags[item["sku"]] = ShelfTag(network, quantities, version)
 
-    def offer(self, sku: str, quantity: int) -> str | None:
-        """Sell if what was told allows it: the location to take it from, or None."""
+    def order(self, sku: str, quantity: int) -> int | None:
+        """Sell if what was told allows it: the number of the order in the ERP, or None."""
+        where = self._take(sku, quantity)
+        return None if where is None else self._place(sku, where, quantity)
+
+    def _take(self, sku: str, quantity: int) -> str | None:
         with self._lock:
             tag = self.tags.get(sku)
             if tag is None or tag.available < quantity:
@@ -138,7 +149,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        if self.path != "/hooks/onhand":
+        if self.path == "/orders":
+            wanted = json.loads(body)
+            number = self.shop.order(wanted["sku"], wanted["quantity"])
+            self._answer(201 if number else 409, {"order": number} if number else {"error": "not available"})
+        elif self.path != "/hooks/onhand":
             self._answer(404, {"error": f"no {self.path} here"})
         elif not self.shop.genuine(self.headers, body):
             self._answer(401, {"error": "the signature is not onhand's"})
@@ -161,3 +176,24 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+
+class OrderDesk:
+    """Writes what the shop sells into the ERP, as an order of the web channel, in one transaction."""
+
+    def __init__(self, erp: Endpoint, business: Business, today: dt.date) -> None:
+        self._erp, self._business, self._today = erp, business, today
+
+    def place(self, sku: str, where: str, quantity: int) -> int:
+        number = next(self._business.order_numbers)
+        with connect_erp(self._erp) as erp, erp.transaction(), erp.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO erp.ordhdr VALUES (%s, 'C00007', 'WB', %s, 0, 20, 0)", (number, cyyddd(self._today))
+            )
+            cursor.execute(
+                "INSERT INTO erp.ordlin VALUES (%s, 1, %s, %s, %s, 0, 0, 20, 0)",
+                (number, erp_item(sku), where, quantity * 100),
+            )
+        warehouse = next(n for n, code in WAREHOUSES.items() if code == where)
+        self._business.entered.append(Order(number, [Line(1, sku, warehouse, quantity)]))
+        return number

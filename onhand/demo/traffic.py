@@ -91,8 +91,7 @@ class Traffic:
     # ------------------------------------------------------------ orders, from entry to archive
 
     def telephone_order(self, due: float) -> None:
-        number = self.business.next_order
-        self.business.next_order += 1
+        number = next(self.business.order_numbers)
         lines = [
             Line(n, self._sku(hot=0.2), self.rng.randint(1, 2), self.rng.randint(1, 3))
             for n in range(1, self.rng.randint(2, 4))
@@ -326,8 +325,7 @@ class Traffic:
     # ------------------------------------------------------------ stock
 
     def purchase(self, due: float) -> None:
-        number = self.business.next_po
-        self.business.next_po += 1
+        number = next(self.business.po_numbers)
         bought = Purchase(number, 1, self._sku(), self.rng.randint(1, 2), self.rng.randint(4, 30))
         day = self.today + dt.timedelta(self.rng.randint(0, 12))
         self._on_erp(
