@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     """Folder that holds connect-configs and channel-configs."""
     data_dir: Path = Path(".onhand")
     """All state of the local stack and of the processes."""
+    secrets_dir: Path | None = None
+    """Folder that connectors and channels may read secrets from; None: `<data_dir>/secrets`."""
     kafka: str = "127.0.0.1:19092"
     """Bootstrap servers."""
     connect_url: str = "http://127.0.0.1:18083"
@@ -52,6 +54,12 @@ class Settings(BaseSettings):
     """`chdb://` (a directory under data_dir, owned by the metrics worker) or `http://user:password@host:8123/database`."""
     clickhouse_port: int = 18123
     """Port on 127.0.0.1 where the metrics worker answers ClickHouse's HTTP protocol, with `chdb://`."""
+    postgres_port: int = 15432
+    """Port on 127.0.0.1 of the local stack's PostgreSQL (demo ERP, tests)."""
+    mariadb_port: int = 13306
+    """Port on 127.0.0.1 of the local stack's MariaDB (demo WMS, tests)."""
+    health_port: int = 0
+    """Port of this process's health answer; 0: a free one, written to `<data_dir>/run/<process>.health`."""
     partitions: int = Field(default=4, ge=1, le=1000)
     """Partitions of the canonical topics."""
     replication: int = Field(default=1, ge=1)
@@ -79,6 +87,11 @@ class Settings(BaseSettings):
     @property
     def connect_configs(self) -> Path:
         return self.project_dir / "connect-configs"
+
+    @property
+    def secrets(self) -> Path:
+        """Folder of secret files, absolute, as Kafka Connect's config providers need it."""
+        return (self.secrets_dir or self.data_dir / "secrets").absolute()
 
     @property
     def channel_configs(self) -> Path:
