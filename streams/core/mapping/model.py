@@ -95,6 +95,8 @@ class TableMapping(Protocol):
     """Output files this table can change as driver or lookup: postings, items, …"""
     buckets: frozenset[Bucket]
     """Buckets its postings can touch, as driver or lookup (from the SQL's literals; all of them when not literal)."""
+    deletion: str
+    """cancelled | archived | removed: what the delete of a row means (source.yaml `deletions`; default removed)."""
 
     def decode(self, after: bytes) -> Any:
         """Row struct from Debezium's `after` JSON.  Absent columns are msgspec.UNSET, never None.  Raises RowError."""
