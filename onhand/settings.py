@@ -54,10 +54,14 @@ class Settings(BaseSettings):
     """`chdb://` (a directory under data_dir, owned by the metrics worker) or `http://user:password@host:8123/database`."""
     clickhouse_port: int = 18123
     """Port on 127.0.0.1 where the metrics worker answers ClickHouse's HTTP protocol, with `chdb://`."""
+    postgres_host: str = "127.0.0.1"
+    """Where Kafka Connect and onhand find the demo ERP's PostgreSQL (`${onhand:postgres_host}` in connector.json)."""
     postgres_port: int = 15432
-    """Port on 127.0.0.1 of the local stack's PostgreSQL (demo ERP, tests)."""
+    """Port of the local stack's PostgreSQL (demo ERP, tests)."""
+    mariadb_host: str = "127.0.0.1"
+    """Where Kafka Connect and onhand find the demo WMS's MariaDB."""
     mariadb_port: int = 13306
-    """Port on 127.0.0.1 of the local stack's MariaDB (demo WMS, tests)."""
+    """Port of the local stack's MariaDB (demo WMS, tests)."""
     health_port: int = 0
     """Port of this process's health answer; 0: a free one, written to `<data_dir>/run/<process>.health`."""
     partitions: int = Field(default=4, ge=1, le=1000)
