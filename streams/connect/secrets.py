@@ -1,0 +1,73 @@
+"""References to secrets, resolved as Kafka Connect's config providers do, for onhand's own look at a database.
+
+`${env:NAME}` · `${file:/folder/name.properties:key}` · `${dir:/folder:file}`.  Connect resolves them by itself in the
+worker; what stands in connector.json and what the REST API answers is always the reference, never the secret.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from schemas.errors import EnvironmentFault, InvalidInput
+
+REFERENCE = re.compile(r"\$\{(env|file|dir):(?:([^:}]*):)?([^:}]+)\}")
+"""As Connect's ConfigTransformer reads it: provider, optional path, key."""
+
+
+def is_reference(value: str) -> bool:
+    """The whole value is one reference."""
+    return REFERENCE.fullmatch(value) is not None
+
+
+def resolve(value: str, secrets_dirs: Sequence[Path], environ: Mapping[str, str] | None = None) -> str:
+    """The value with every reference replaced.
+
+    Raises InvalidInput when a path lies outside `secrets_dirs` (the worker would refuse it too), EnvironmentFault when
+    the variable, file or key is not there.
+    """
+    environment = os.environ if environ is None else environ
+
+    def replaced(found: re.Match[str]) -> str:
+        provider, path, key = found[1], found[2], found[3]
+        if provider == "env":
+            if key not in environment:
+                raise EnvironmentFault(f"{found[0]}: {key} is not set; set it here and for Kafka Connect")
+            return environment[key]
+        if not path:
+            raise InvalidInput(f"{found[0]}: a path is missing; write ${{{provider}:/path:{key}}}")
+        if provider == "file":
+            return _property(_inside(Path(path), secrets_dirs, found[0]), key, found[0])
+        return _read(_inside(Path(path) / key, secrets_dirs, found[0]), found[0])
+
+    return REFERENCE.sub(replaced, value)
+
+
+def _inside(path: Path, secrets_dirs: Sequence[Path], reference: str) -> Path:
+    if not path.is_absolute():
+        raise InvalidInput(f"{reference}: the path must be absolute, Kafka Connect runs elsewhere")
+    real = path.resolve()
+    if not any(real.is_relative_to(folder.resolve()) for folder in secrets_dirs):
+        allowed = ", ".join(map(str, secrets_dirs))
+        raise InvalidInput(f"{reference}: lies outside the secrets folder ({allowed}); move it there")
+    return real
+
+
+def _read(path: Path, reference: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise EnvironmentFault(f"{reference}: {path} cannot be read ({error.strerror}); create it") from None
+
+
+def _property(path: Path, key: str, reference: str) -> str:
+    for line in _read(path, reference).splitlines():
+        text = line.strip()
+        if not text or text[0] in "#!":
+            continue
+        found = re.fullmatch(r"((?:\\.|[^\s=:\\])+)\s*[=:\s]\s*(.*)", text)
+        if found and re.sub(r"\\(.)", r"\1", found[1]) == key:
+            return re.sub(r"\\(.)", r"\1", found[2])
+    raise EnvironmentFault(f"{reference}: {path} has no line `{key}=…`; add it")
