@@ -3,8 +3,8 @@
 It keeps the order of docs/architecture.md, "One unit, step by step": the batch for the changelog (changes and marker,
 whole or not at all), the local store, then every output by itself.  Each of these is one *durable step*; `crash_after`
 says before which one the process dies.  `restart` is what a new owner does: closed units, a claim with a marker of its
-own, `open`, what is owed, then the input from the marker's offset.  It is for the unit tests of stages; Kafka, RocksDB and
-former owners are tested on the real ones.
+own, `open`, what is owed, then the input from the marker's offset.  It is for the unit tests of stages; Kafka, RocksDB
+and former owners are tested on the real ones.
 """
 
 from __future__ import annotations
