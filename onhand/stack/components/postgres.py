@@ -1,0 +1,112 @@
+"""PostgreSQL of the distribution, with logical decoding on and a password required over TCP."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from onhand.stack.component import HOST, Command, port_answers
+from onhand.stack.packages import POSTGRES_FOLDERS
+from onhand.stack.process import program
+from onhand.stack.site import Site, service_user, write_private
+from schemas.errors import EnvironmentFault
+
+USER = "postgres"
+
+
+@dataclass(frozen=True)
+class Postgres:
+    site: Site
+    name: str = "postgres"
+    needs: tuple[str, ...] = ()
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        return {"clients": self.site.ports.postgres}
+
+    def _folder(self) -> Path:
+        return self.site.database_dir("postgres", service_user(USER))
+
+    def prepare(self) -> None:
+        """A cluster whose superuser `postgres` needs the site's password (SCRAM); no other way in."""
+        folder = self._folder()
+        data = folder / "data"
+        if (data / "PG_VERSION").exists():
+            return
+        user = service_user(USER)
+        password = folder / "password"
+        write_private(password, self.site.identity.password)
+        if user:
+            shutil.chown(password, user, user)
+        done = subprocess.run(
+            (
+                *(_program("initdb"), "--pgdata", str(data), "--username", USER, "--auth", "scram-sha-256"),
+                *("--pwfile", str(password), "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"),
+            ),
+            capture_output=True,
+            text=True,
+            cwd=folder,
+            user=user,
+            group=user,
+            extra_groups=[] if user else None,
+            check=False,
+        )
+        password.unlink()
+        if done.returncode:
+            raise EnvironmentFault(f"postgres: initdb in {data} failed: {done.stderr.strip()}")
+
+    def command(self) -> Command:
+        settings = {
+            "listen_addresses": HOST,
+            "port": self.site.ports.postgres,
+            "unix_socket_directories": "",
+            "wal_level": "logical",
+            "max_connections": 200,
+            "max_replication_slots": 32,
+            "max_wal_senders": 32,
+            "max_slot_wal_keep_size": "4GB",
+            "shared_buffers": "128MB",
+        }
+        folder = self._folder()
+        return Command(
+            argv=(
+                *(_program("postgres"), "-D", str(folder / "data")),
+                *(word for key, value in settings.items() for word in ("-c", f"{key}={value}")),
+            ),
+            cwd=folder,
+            environment={"LC_ALL": "C.UTF-8"},
+            stop_signal=signal.SIGINT,  # SIGTERM would wait for every client to leave
+            user=service_user(USER),
+        )
+
+    def ready(self) -> bool:
+        if not port_answers(self.site.ports.postgres):
+            return False
+        import psycopg
+
+        try:
+            with psycopg.connect(
+                host=HOST,
+                port=self.site.ports.postgres,
+                user=USER,
+                password=self.site.identity.password,
+                dbname="postgres",
+                connect_timeout=2,
+            ) as connection:
+                connection.execute("SELECT 1")
+        except psycopg.Error:
+            return False
+        return True
+
+
+def _program(name: str) -> str:
+    found = program(name, *POSTGRES_FOLDERS)
+    if found is None:
+        raise EnvironmentFault(
+            f"postgres: {name} is not there; run  sudo apt-get install --no-install-recommends postgresql"
+        )
+    return found
