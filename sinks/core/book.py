@@ -1,0 +1,256 @@
+"""Everything a channel's worker knows about its keys: facts, what was told, and what is therefore still dirty.
+
+Theory of operation.  `wants` compares a key's newest fact, the rule and the staleness step with what the channel has
+acknowledged; every change of any of them touches the keys it concerns, and a touched key is dirty exactly as long as
+`wants` says so.  So a changed rule, a stale source, a resend and a new version are one mechanism, and a restart, which
+reads facts and publications back, arrives at the same dirty keys.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Iterable
+from decimal import Decimal
+from typing import NamedTuple
+
+from schemas.records import Publication, PublicationState, Stamps
+from sinks.core.dirty import DirtyMap, Key, Waiting
+from sinks.core.ids import publication_id
+from sinks.core.ledger import Fact, Telling, stamp_of
+from sinks.core.offer import OrderState, Promise, offer, source_step, step_of, withdrawn_offer
+from sinks.core.rule import NETWORK, Rule
+
+INVENTORY = "inventory"
+ORDER = "order"
+CONTROL = "control"
+EVERY_KEY = "*"
+ZERO = Decimal(0)
+SECOND_US = 1_000_000
+
+
+class Want(NamedTuple):
+    """What has to be told of one key now."""
+
+    version: tuple[int, int, int]
+    """(source version, rule version, staleness step)"""
+    quantities: dict[str, Decimal]
+    status: str | None
+    stamps: Stamps
+    cause: str
+
+
+class Book:
+    """Keys of the partitions this worker owns."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self._rule_version = rule.version
+        self.tellings: dict[Key, Telling] = {}
+        self.dirty = DirtyMap()
+        self._later: list[tuple[int, Key]] = []
+        self._held: dict[Key, Waiting] = {}
+        self._source_times: dict[tuple[int, str], int] = {}
+        self._source_steps: dict[int, dict[str, int]] = {}
+
+    # What happened -------------------------------------------------------------------------------------------------
+
+    def recall(self, partition: int, publication: Publication, now_us: int, *, foreign: bool = False) -> None:
+        """A record of channel.publication.v1 (not control), oldest first; `foreign` as `Telling.recall` says."""
+        key = (publication.kind, publication.key)
+        telling = self.tellings.setdefault(key, Telling(partition))
+        telling.recall(publication, self._settle_us, foreign=foreign)
+        self._confirm_later(key, telling)
+        if foreign:
+            self._touch(key, now_us)
+
+    def state(self, partition: int, key: Key, fact: Fact | None, now_us: int) -> None:
+        """The newest promise or order of a key; None: a tombstone, no source knows it any more.
+
+        An incomplete promise never gets here: until a complete one comes, the last one holds.
+        """
+        telling = self.tellings.setdefault(key, Telling(partition))
+        if fact is not None and telling.fact is not None and fact.version < telling.fact.version:
+            return
+        telling.fact, telling.withdrawn = fact, fact is None
+        self._touch(key, now_us)
+
+    def caught_up(self, partition: int, now_us: int) -> None:
+        """Everything the compacted topics hold of this partition has been read: what was told of a sku that is not
+        there any more has to be taken back."""
+        for key, telling in self.tellings.items():
+            if telling.partition == partition and telling.fact is None:
+                telling.withdrawn = True
+                self._touch(key, now_us)
+
+    def progress(self, partition: int, source: str, source_time_us: int, now_us: int) -> None:
+        """How far inventory partition `partition` is with a source."""
+        self._source_times[partition, source] = source_time_us
+        self._step(partition, source, now_us)
+
+    def resend(self, target: str, ordered_us: int, now_us: int) -> None:
+        """Tell again what was told before `ordered_us`; `target`: `<kind>/<key>`, or '*' for every key."""
+        kind, _, name = target.partition("/")
+        for key in self.tellings if target == EVERY_KEY else [(kind, name)]:
+            if (telling := self.tellings.get(key)) is not None:
+                telling.tell_again(ordered_us)
+                self._touch(key, now_us)
+
+    def change_rule(self, rule: Rule, now_us: int) -> None:
+        """A changed rule is told at once."""
+        self.rule = rule
+        if rule.version != self._rule_version:
+            self._rule_version = rule.version
+            for partition, source in list(self._source_times):
+                self._step(partition, source, now_us)
+            for key in self.tellings:
+                self._touch(key, now_us)
+
+    def tick(self, now_us: int) -> None:
+        """Time passes: sources become stale, doubts and held items come due."""
+        for partition, source in list(self._source_times):
+            self._step(partition, source, now_us)
+        while self._later and self._later[0][0] <= now_us:
+            _, key = heapq.heappop(self._later)
+            telling = self.tellings.get(key)
+            if telling is None:
+                continue
+            doubted_us = telling.doubt_us
+            if doubted_us is not None and now_us >= doubted_us + self._settle_us and telling.is_settled:
+                telling.renew = True
+            self._touch(key, now_us)
+
+    def forget(self, partitions: Collection[int]) -> None:
+        """Partitions that belong to another worker now."""
+        for key in [key for key, telling in self.tellings.items() if telling.partition in partitions]:
+            del self.tellings[key]
+            self.dirty.discard(key)
+            self._held.pop(key, None)
+
+    # What has to be told -------------------------------------------------------------------------------------------
+
+    def wants(self, key: Key) -> Want | None:
+        """What the channel has to be told of this key; None: nothing."""
+        telling = self.tellings[key]
+        told, fact = telling.acknowledged, telling.fact
+        if fact is None:
+            return self._withdrawal(telling) if telling.withdrawn and key[0] == INVENTORY else None
+        if isinstance(fact, OrderState):
+            if "orders" not in self.rule.tells or self.rule.order_channel not in (None, fact.channel):
+                return None
+            version, quantities, status = (fact.version, self._rule_version, 0), {}, fact.text
+        else:
+            if "inventory" not in self.rule.tells:
+                return None
+            step = step_of(fact, self.rule, self._source_steps.get(telling.partition, {}))
+            version, status = (fact.version, self._rule_version, step), None
+            quantities = offer(fact, self.rule, step)
+        if telling.last is not None and version[0] < telling.last.source_version:
+            return None
+        settled = telling.parked or told
+        if settled is not None and settled[:3] == version and not telling.renew:
+            return None
+        if told is None or told.source_version != version[0]:
+            return Want(version, quantities, status, fact.stamps, fact.cause)
+        cause = "rule" if told.rule_version != version[1] else "staleness" if told.staleness_step != version[2] else ""
+        return Want(version, quantities, status, Stamps(), cause or "again")
+
+    def compose(self, key: Key, waiting: Waiting, now_us: int) -> Publication | None:
+        """The intent to push this key now, or None when there is nothing to tell.  Notes the intent."""
+        telling = self.tellings.get(key)
+        want = self.wants(key) if telling is not None else None
+        if telling is None or want is None:
+            return None
+        stamp = telling.next_stamp(*want.version)
+        attempts = telling.intend(stamp)
+        return Publication(
+            id=publication_id(self.rule.name, *key, stamp),
+            channel=self.rule.name,
+            kind=key[0],
+            key=key[1],
+            state=PublicationState.INTENT,
+            source_version=stamp.source_version,
+            rule_version=stamp.rule_version,
+            staleness_step=stamp.staleness_step,
+            attempts=attempts,
+            sequence=stamp.sequence,
+            quantities=want.quantities,
+            changed=tuple(at for at, told in want.quantities.items() if telling.quantities.get(at) != told),
+            status=want.status,
+            cause=want.cause,
+            stamps=waiting.stamps,
+            picked_up_us=waiting.since_us,
+            sent_us=now_us,
+        )
+
+    def acknowledged(self, publication: Publication, now_us: int) -> bool:
+        """The channel took it; True when the key was parked before."""
+        key = (publication.kind, publication.key)
+        telling = self.tellings.get(key)
+        if telling is None:
+            return False
+        was_parked = telling.parked is not None
+        stamp, sent_us = stamp_of(publication), publication.sent_us or now_us
+        telling.settle(stamp, publication.quantities, publication.status, sent_us, self._settle_us)
+        self._confirm_later(key, telling)
+        if key not in self.dirty:
+            self._touch(key, now_us)
+        return was_parked
+
+    def parked(self, publication: Publication, now_us: int) -> None:
+        """The channel refuses it for good; it waits for a newer version or for a person."""
+        key = (publication.kind, publication.key)
+        if (telling := self.tellings.get(key)) is not None:
+            telling.park(stamp_of(publication), publication.sent_us or now_us)
+            self._touch(key, now_us)
+
+    def hold(self, key: Key, waiting: Waiting, until_us: int) -> None:
+        """Try this key again at `until_us`, or when something newer comes."""
+        self._held[key] = waiting
+        heapq.heappush(self._later, (until_us, key))
+
+    def put_back(self, items: Iterable[tuple[Key, Waiting]], now_us: int) -> None:
+        """Not told after all."""
+        for key, waiting in items:
+            if key in self.tellings:
+                self._held[key] = waiting
+                self._touch(key, now_us)
+
+    @property
+    def _settle_us(self) -> int:
+        return int(self.rule.settle_s * SECOND_US)
+
+    def _withdrawal(self, telling: Telling) -> Want | None:
+        last, told = telling.last, telling.quantities
+        if last is None or not (telling.renew or any(told.values())):
+            return None
+        version = (last.source_version, self._rule_version, 0)
+        return Want(version, withdrawn_offer(at for at in told if at != NETWORK), None, Stamps(), "withdrawn")
+
+    def _touch(self, key: Key, now_us: int) -> None:
+        want = self.wants(key)
+        held = self._held.pop(key, None)
+        if want is None:
+            self.dirty.discard(key)
+            return
+        told = self.tellings[key].quantities
+        falling = any(quantity < told.get(at, ZERO) for at, quantity in want.quantities.items())
+        if held is not None:
+            self.dirty.put(key, held._replace(falling=falling))
+        self.dirty.put(key, Waiting(now_us, falling, want.stamps, want.cause))
+
+    def _confirm_later(self, key: Key, telling: Telling) -> None:
+        if telling.doubt_us is not None:
+            heapq.heappush(self._later, (telling.doubt_us + self._settle_us, key))
+
+    def _step(self, partition: int, source: str, now_us: int) -> None:
+        """Work a source's staleness step out again, and touch what rests on it when it changed."""
+        steps = self._source_steps.setdefault(partition, {})
+        before = steps.get(source)
+        lag_s = (now_us - self._source_times[partition, source]) / SECOND_US
+        steps[source] = source_step(self.rule, lag_s, before or 0)
+        if steps[source] == before or not self.rule.staleness.steps:
+            return
+        for key, telling in self.tellings.items():
+            fact = telling.fact
+            if telling.partition == partition and isinstance(fact, Promise) and source in fact.sources:
+                self._touch(key, now_us)

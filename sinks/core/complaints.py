@@ -1,0 +1,60 @@
+"""The open exceptions of one channel, as records of exception.v1."""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.records import ExceptionRecord, ExceptionStatus
+
+STAGE = "channel"
+
+
+class Complaints:
+    """Opens each exception once and closes it when its cause is gone."""
+
+    def __init__(self, channel: str) -> None:
+        self._channel = channel
+        self._open: dict[str, ExceptionRecord] = {}
+
+    def recall(self, record: ExceptionRecord) -> None:
+        """A record of exception.v1, oldest first."""
+        if record.stage != STAGE or record.source != self._channel:
+            return
+        if record.status is ExceptionStatus.CLOSED:
+            self._open.pop(record.id, None)
+        else:
+            self._open[record.id] = record
+
+    def open(self, code: str, subject: str, detail: str, action: str, now_us: int) -> list[ExceptionRecord]:
+        """The record to write; nothing when it is open already with the same words."""
+        identity = f"{STAGE}/{self._channel}/{code}/{subject}"
+        before = self._open.get(identity)
+        if before is not None and before.detail == detail and before.status is ExceptionStatus.OPEN:
+            return []
+        record = ExceptionRecord(
+            id=identity,
+            version=now_us,
+            stage=STAGE,
+            source=self._channel,
+            code=code,
+            status=ExceptionStatus.OPEN,
+            subject=subject,
+            detail=detail,
+            action=action,
+            count=before.count + 1 if before else 1,
+            opened_us=before.opened_us if before else now_us,
+            updated_us=now_us,
+        )
+        self._open[identity] = record
+        return [record]
+
+    def close(self, code: str, subject: str, now_us: int) -> list[ExceptionRecord]:
+        """The record to write; nothing when it is not open."""
+        record = self._open.pop(f"{STAGE}/{self._channel}/{code}/{subject}", None)
+        if record is None:
+            return []
+        closed = ExceptionStatus.CLOSED
+        return [msgspec.structs.replace(record, status=closed, version=now_us, updated_us=now_us, closed_us=now_us)]
+
+    def __len__(self) -> int:
+        return len(self._open)

@@ -1,0 +1,145 @@
+"""What one channel was told about one key, and what has to be told now.
+
+Rules
+* Never a version after a newer one: what is below `last` is not wanted.
+* The same thing is told under the same id until it is acknowledged (a retry).  Everything else gets a new id: the
+  sequence rises while the source's version stays, so an id is never used for two different things, also when a rule or
+  a staleness step goes away and comes back.
+* A request whose outcome is unknown puts the key *in doubt*.  The doubt ends when something sent at least `settle_s`
+  after that request is acknowledged; until then the newest value is told once more, under a new id.
+* An intent found open at take-over, and any record that a former owner writes after it, is a request of unknown
+  outcome.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from schemas.records import Publication, PublicationState
+from sinks.core.ids import Stamp
+from sinks.core.offer import OrderState, Promise
+
+Fact = Promise | OrderState
+
+
+class Telling:
+    """One key of one channel."""
+
+    __slots__ = (
+        "acknowledged",
+        "attempts",
+        "doubt_us",
+        "fact",
+        "last",
+        "parked",
+        "partition",
+        "quantities",
+        "renew",
+        "resend_us",
+        "sent_us",
+        "status",
+        "strikes",
+        "withdrawn",
+    )
+
+    def __init__(self, partition: int) -> None:
+        self.partition = partition
+        self.fact: Fact | None = None
+        """Newest complete promise or order; None: not read yet, or withdrawn."""
+        self.withdrawn = False
+        """No source knows the key any more; the channel is told zero once."""
+        self.last: Stamp | None = None
+        """Of the newest intent, whatever became of it."""
+        self.acknowledged: Stamp | None = None
+        self.parked: Stamp | None = None
+        self.quantities: dict[str, Decimal] = {}
+        """As acknowledged."""
+        self.status: str | None = None
+        self.sent_us = 0
+        """When that which was acknowledged or parked was sent."""
+        self.attempts = 0
+        """Attempts at `last`."""
+        self.strikes = 0
+        """How often `last` failed alone while the channel took others."""
+        self.doubt_us: int | None = None
+        """When the last request of unknown outcome was sent."""
+        self.renew = False
+        """The next push needs a new id, and is due even if nothing is new."""
+        self.resend_us = 0
+        """When a person last ordered to tell it again."""
+
+    def recall(self, publication: Publication, settle_us: int, *, foreign: bool = False) -> None:
+        """Take in what stands in channel.publication.v1, oldest first.
+
+        `foreign`: another worker wrote it after our take-over, so whatever it says, its request may land after ours.
+        """
+        stamp = stamp_of(publication)
+        sent_us = publication.sent_us or 0
+        if foreign:
+            self.doubt_us = max(self.doubt_us or 0, publication.acknowledged_us or 0, sent_us)
+            self.renew = True
+            if self.last is None or stamp.source_version > self.last.source_version:
+                self.last = stamp
+            return
+        self.last, self.attempts = stamp, publication.attempts
+        match publication.state:
+            case PublicationState.ACKNOWLEDGED:
+                self.settle(stamp, publication.quantities, publication.status, sent_us, settle_us)
+            case PublicationState.PARKED:
+                self.park(stamp, sent_us)
+            case PublicationState.REJECTED:
+                self.renew = sent_us < self.resend_us
+            case _:
+                self.doubt_us, self.renew = sent_us, True
+
+    def next_stamp(self, source_version: int, rule_version: int, step: int) -> Stamp:
+        """The stamp, and so the id, under which this is told now."""
+        last = self.last
+        if last is None or last.source_version != source_version:
+            return Stamp(source_version, rule_version, step)
+        if last[:3] == (source_version, rule_version, step) and not self.renew and last != self.acknowledged:
+            return last
+        return Stamp(source_version, rule_version, step, last.sequence + 1)
+
+    def intend(self, stamp: Stamp) -> int:
+        """Note that a push is about to be made; the number of the attempt."""
+        if self.last is not None and stamp.source_version < self.last.source_version:
+            raise AssertionError(f"version {stamp.source_version} after {self.last.source_version}")
+        if stamp != self.last:
+            self.attempts = self.strikes = 0
+        self.attempts += 1
+        self.last, self.renew = stamp, False
+        return self.attempts
+
+    def settle(
+        self, stamp: Stamp, quantities: dict[str, Decimal], status: str | None, sent_us: int, settle_us: int
+    ) -> None:
+        """Acknowledged."""
+        self.acknowledged, self.parked = stamp, None
+        self.quantities, self.status, self.sent_us = quantities, status, sent_us
+        self.renew, self.strikes = sent_us < self.resend_us, 0
+        if self.doubt_us is not None and sent_us >= self.doubt_us + settle_us:
+            self.doubt_us = None
+
+    def park(self, stamp: Stamp, sent_us: int) -> None:
+        """Refused for good, until a newer version or a person comes."""
+        self.parked, self.sent_us, self.renew = stamp, sent_us, sent_us < self.resend_us
+
+    def tell_again(self, ordered_us: int) -> None:
+        """A person wants it told again, unless that has happened since."""
+        self.resend_us = max(self.resend_us, ordered_us)
+        self.renew = self.renew or self.sent_us < ordered_us
+
+    @property
+    def is_settled(self) -> bool:
+        """The newest intent was acknowledged: nothing of it is to be tried again."""
+        return self.acknowledged is not None and self.acknowledged == self.last
+
+    def doubt(self, sent_us: int) -> None:
+        """The outcome of a request is unknown."""
+        self.doubt_us = sent_us
+
+
+def stamp_of(publication: Publication) -> Stamp:
+    """What the publication's version is made of."""
+    return Stamp(publication.source_version, publication.rule_version, publication.staleness_step, publication.sequence)
