@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, Self
 
+from onhand.health import full_name
 from onhand.settings import STACK_FILE, Settings, load_settings
 from onhand.stack import pins
 from onhand.stack.component import Command, Component, require_free_ports
@@ -53,6 +54,12 @@ class Endpoints:
     """Superuser, no database: `mysql://root:…@127.0.0.1:port/`."""
     secrets: Path
     """Folder that Kafka Connect's config providers may read."""
+
+    @classmethod
+    def of(cls, site: Site) -> Endpoints:
+        document = site.endpoints()
+        known = {name: str(document[name]) for name in cls.__dataclass_fields__ if name in document}
+        return cls(**known, secrets=site.secrets)
 
 
 class LocalStack:
@@ -185,9 +192,7 @@ class LocalStack:
 
     @property
     def endpoints(self) -> Endpoints:
-        document = self.site.write_endpoints()
-        known = {name: str(document[name]) for name in Endpoints.__dataclass_fields__ if name in document}
-        return Endpoints(**known, secrets=self.site.secrets)
+        return Endpoints.of(self.site)
 
     def settings(self, **overrides: Any) -> Settings:
         """Settings of a process that uses this stack."""
@@ -212,7 +217,7 @@ class LocalStack:
         settings of this process alone.  Starting one that has ended starts it anew.
         """
         settings = self.settings(instance=instance, **overrides)
-        full_name = name if instance == "0" else f"{name}@{instance}"
+        process = full_name(name, instance)
         command = Command(
             argv=(sys.executable, "-m", "onhand.cli.main", "run", *process_arguments(name)),
             cwd=Path.cwd(),
@@ -220,7 +225,7 @@ class LocalStack:
             stop_signal=signal.SIGTERM,
         )
         return self.supervisor.start(
-            Supervised(name=full_name, command=lambda: command, log=self.site.logs / f"{full_name}.log")
+            Supervised(name=process, command=lambda: command, log=self.site.logs / f"{process}.log")
         )
 
     def process(self, name: str) -> Process:

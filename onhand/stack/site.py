@@ -149,9 +149,9 @@ class Site:
         target.chmod(0o700)
         return target
 
-    def write_endpoints(self) -> dict[str, str | int]:
-        """`stack.json`: what every onhand process reads its endpoints from."""
-        document: dict[str, str | int] = {
+    def endpoints(self) -> dict[str, str | int]:
+        """Settings that differ from stack to stack, and the superusers' DSNs."""
+        return {
             "kafka": f"{HOST}:{self.ports.kafka}",
             "connect_url": f"http://{HOST}:{self.ports.connect}",
             "registry_url": f"http://{HOST}:{self.ports.registry}/apis/ccompat/v7",
@@ -161,8 +161,10 @@ class Site:
             "postgres_dsn": f"postgresql://postgres:{self.identity.password}@{HOST}:{self.ports.postgres}/postgres",
             "mariadb_dsn": f"mysql://root:{self.identity.password}@{HOST}:{self.ports.mariadb}/",
         }
-        write_private(self.data_dir / STACK_FILE, json.dumps(document, indent=2))
-        return document
+
+    def write_endpoints(self) -> None:
+        """`stack.json`: what every onhand process reads its endpoints from."""
+        write_private(self.data_dir / STACK_FILE, json.dumps(self.endpoints(), indent=2))
 
     def wipe(self) -> None:
         """Delete all state, also what lives under /var/lib/onhand.  The stack must be down."""

@@ -72,15 +72,11 @@ class Mariadb:
         if user := service_user(USER):
             shutil.chown(path, user, user)
 
-    def command(self) -> Command:
-        folder = self._folder()
-        options = {
-            "datadir": folder / "data",
-            "socket": "server.sock",  # relative: under the data directory, whose own path may be too long for a socket
-            "pid-file": "server.pid",
+    def options(self) -> dict[str, object]:
+        """The server's options, but for its folders."""
+        return {
             "bind-address": HOST,
             "port": self.site.ports.mariadb,
-            "init-file": folder / "start.sql",
             "server-id": 1,
             "log-bin": "binlog",
             "binlog-format": "ROW",
@@ -91,10 +87,19 @@ class Mariadb:
             "innodb-buffer-pool-size": "128M",
             "max-connections": 200,
         }
+
+    def command(self) -> Command:
+        folder = self._folder()
+        folders = {
+            "datadir": folder / "data",
+            "socket": "server.sock",  # relative: under the data directory, whose own path may be too long for a socket
+            "pid-file": "server.pid",
+            "init-file": folder / "start.sql",
+        }
         return Command(
             argv=(
                 *(_program("mariadbd"), "--no-defaults", "--skip-name-resolve"),
-                *(f"--{key}={value}" for key, value in options.items()),
+                *(f"--{key}={value}" for key, value in {**folders, **self.options()}.items()),
             ),
             cwd=folder,
             user=service_user(USER),

@@ -59,8 +59,9 @@ class Postgres:
         if done.returncode:
             raise EnvironmentFault(f"postgres: initdb in {data} failed: {done.stderr.strip()}")
 
-    def command(self) -> Command:
-        settings = {
+    def settings(self) -> dict[str, object]:
+        """postgresql.conf, given on the command line."""
+        return {
             "listen_addresses": HOST,
             "port": self.site.ports.postgres,
             "unix_socket_directories": "",
@@ -71,11 +72,13 @@ class Postgres:
             "max_slot_wal_keep_size": "4GB",
             "shared_buffers": "128MB",
         }
+
+    def command(self) -> Command:
         folder = self._folder()
         return Command(
             argv=(
                 *(_program("postgres"), "-D", str(folder / "data")),
-                *(word for key, value in settings.items() for word in ("-c", f"{key}={value}")),
+                *(word for key, value in self.settings().items() for word in ("-c", f"{key}={value}")),
             ),
             cwd=folder,
             environment={"LC_ALL": "C.UTF-8"},

@@ -26,8 +26,9 @@ class Registry:
     def prepare(self) -> None:
         (self.site.data_dir / "registry").mkdir(exist_ok=True)
 
-    def command(self) -> Command:
-        options = {
+    def options(self) -> dict[str, object]:
+        """Java system properties."""
+        return {
             "quarkus.http.host": HOST,
             "quarkus.http.port": self.site.ports.registry,
             "quarkus.management.host": HOST,
@@ -38,10 +39,12 @@ class Registry:
             "apicurio.storage.sql.kind": "h2",
             "apicurio.datasource.url": f"jdbc:h2:file:{self.site.data_dir / 'registry' / 'registry'}",
         }
+
+    def command(self) -> Command:
         return Command(
             argv=(
                 *(str(self.java), "-Xms64m", "-Xmx384m", "-XX:+ExitOnOutOfMemoryError"),
-                *(f"-D{key}={value}" for key, value in options.items()),
+                *(f"-D{key}={value}" for key, value in self.options().items()),
                 *("-jar", str(self.application / "quarkus-run.jar")),
             ),
             cwd=self.site.data_dir,

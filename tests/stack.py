@@ -1,0 +1,150 @@
+"""The real stack under the integration tests: local processes (default) or containers.
+
+`ONHAND_TEST_STACK=containers` takes the images of docker-compose.yml through testcontainers; everything above the
+endpoints is the same.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import psycopg
+import pymysql
+from psycopg import sql
+
+from onhand.settings import Settings
+from onhand.stack.local import Endpoints, LocalStack
+
+PROVIDER_VARIABLE = "ONHAND_TEST_STACK"
+
+
+class RunningStack(Protocol):
+    """What a test may use of either provider."""
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where the servers are."""
+
+    def settings(self, **overrides: Any) -> Settings:
+        """Settings of a process that uses this stack; `data_dir` is the stack's unless overridden."""
+
+
+@contextmanager
+def local_stack(**options: Any) -> Iterator[LocalStack]:
+    """A stack of its own on free ports, its data deleted afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="onhand-test-"))
+    folder.chmod(0o755)  # the databases' users must reach it
+    stack = LocalStack(folder / "data", ports="free", **options)
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.close(wipe=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def provider() -> str:
+    """`local` or `containers`."""
+    chosen = os.environ.get(PROVIDER_VARIABLE, "local")
+    if chosen not in {"local", "containers"}:
+        raise ValueError(f"{PROVIDER_VARIABLE}={chosen}: local or containers")
+    return chosen
+
+
+@contextmanager
+def open_stack() -> Iterator[RunningStack]:
+    """The stack of one test session, by the chosen provider."""
+    if provider() == "containers":
+        from tests.containers import container_stack
+
+        with container_stack() as containers:
+            yield containers
+    else:
+        with local_stack() as local:
+            yield local
+
+
+@dataclass(frozen=True)
+class Database:
+    """One throw-away database."""
+
+    name: str
+    dsn: str
+    """Superuser's, naming this database."""
+    host: str
+    port: int
+    user: str
+    password: str
+
+
+def unique(prefix: str) -> str:
+    """A name nobody else uses: `prefix_` and eight hexadecimal digits."""
+    return f"{prefix}_{uuid.uuid4().hex[:8]}"
+
+
+def _database(dsn: str, name: str) -> Database:
+    parts = urlsplit(dsn)
+    return Database(
+        name=name,
+        dsn=f"{parts.scheme}://{parts.netloc}/{name}",
+        host=parts.hostname or "",
+        port=parts.port or 0,
+        user=parts.username or "",
+        password=parts.password or "",
+    )
+
+
+@contextmanager
+def postgres_database(endpoints: Endpoints, prefix: str = "test") -> Iterator[Database]:
+    """An empty PostgreSQL database; its replication slots and itself are dropped afterwards."""
+    name = unique(prefix)
+    with psycopg.connect(endpoints.postgres_dsn, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            yield _database(endpoints.postgres_dsn, name)
+        finally:
+            slots = admin.execute("SELECT slot_name, active_pid FROM pg_replication_slots WHERE database = %s", (name,))
+            for slot, holder in slots.fetchall():
+                if holder is not None:
+                    admin.execute("SELECT pg_terminate_backend(%s, 5000)", (holder,))
+                admin.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextmanager
+def mariadb_connection(dsn: str) -> Iterator[pymysql.connections.Connection[pymysql.cursors.Cursor]]:
+    """An autocommitting connection to a `mysql://` DSN."""
+    parts = urlsplit(dsn)
+    connection = pymysql.connect(
+        host=parts.hostname,
+        port=parts.port or 3306,
+        user=parts.username,
+        password=parts.password or "",
+        database=parts.path.lstrip("/") or None,
+        autocommit=True,
+    )
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def mariadb_database(endpoints: Endpoints, prefix: str = "test") -> Iterator[Database]:
+    """An empty MariaDB database, dropped afterwards."""
+    name = unique(prefix)
+    with mariadb_connection(endpoints.mariadb_dsn) as admin, admin.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE `{name}`")
+        try:
+            yield _database(endpoints.mariadb_dsn, name)
+        finally:
+            cursor.execute(f"DROP DATABASE `{name}`")
