@@ -56,6 +56,8 @@ def container_settings(site: Site, plugins: Path) -> list[Container]:
     nowhere = Path("/")
     kafka = Kafka(site, nowhere, nowhere).properties() | {"log.dirs": "/var/lib/kafka/data"}
     kafka.pop("log.cleaner.dedupe.buffer.size")
+    postgres = Postgres(site).settings()
+    postgres.pop("unix_socket_directories")  # the image's own set-up goes through its socket
     connect = Connect(site, nowhere, nowhere, Path(IMAGE_PLUGINS)).properties()
     return [
         Container(
@@ -67,7 +69,7 @@ def container_settings(site: Site, plugins: Path) -> list[Container]:
             },
             command=(
                 "postgres",
-                *(word for key, value in Postgres(site).settings().items() for word in ("-c", f"{key}={value}")),
+                *(word for key, value in postgres.items() for word in ("-c", f"{key}={value}")),
             ),
         ),
         Container(
