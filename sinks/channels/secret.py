@@ -1,4 +1,4 @@
-"""References in a channel's file, resolved when the worker starts: `${env:NAME}`, `${file:PATH}`, `${file:PATH:KEY}`."""
+"""References in a channel's file, resolved at start: `${env:NAME}`, `${file:PATH}`, `${file:PATH:KEY}`."""
 
 from __future__ import annotations
 

@@ -66,19 +66,23 @@ class Book:
     def state(self, partition: int, key: Key, fact: Fact | None, now_us: int) -> None:
         """The newest promise or order of a key; None: a tombstone, no source knows it any more.
 
-        An incomplete promise never gets here: until a complete one comes, the last one holds.
+        An incomplete one goes to `incomplete`: until a complete one comes, the last one holds.
         """
         telling = self.tellings.setdefault(key, Telling(partition))
         if fact is not None and telling.fact is not None and fact.version < telling.fact.version:
             return
-        telling.fact, telling.withdrawn = fact, fact is None
+        telling.fact, telling.withdrawn, telling.present = fact, fact is None, fact is not None
         self._touch(key, now_us)
+
+    def incomplete(self, partition: int, key: Key) -> None:
+        """There is a record, but no complete one: what the channel was told last holds."""
+        self.tellings.setdefault(key, Telling(partition)).present = True
 
     def caught_up(self, partition: int, now_us: int) -> None:
         """Everything the compacted topics hold of this partition has been read: what was told of a sku that is not
         there any more has to be taken back."""
         for key, telling in self.tellings.items():
-            if telling.partition == partition and telling.fact is None:
+            if telling.partition == partition and not telling.present:
                 telling.withdrawn = True
                 self._touch(key, now_us)
 
@@ -125,6 +129,10 @@ class Book:
             del self.tellings[key]
             self.dirty.discard(key)
             self._held.pop(key, None)
+        for place in [place for place in self._source_times if place[0] in partitions]:
+            del self._source_times[place]
+        for partition in partitions:
+            self._source_steps.pop(partition, None)
 
     # What has to be told -------------------------------------------------------------------------------------------
 

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from schemas.records import ExceptionRecord, ExceptionStatus
 
 STAGE = "channel"
+
+
+class Place(NamedTuple):
+    """Where a record that cannot be read stands."""
+
+    topic: str
+    partition: int
+    offset: int
+    raw: bytes
 
 
 class Complaints:
@@ -25,7 +36,9 @@ class Complaints:
         else:
             self._open[record.id] = record
 
-    def open(self, code: str, subject: str, detail: str, action: str, now_us: int) -> list[ExceptionRecord]:
+    def open(
+        self, code: str, subject: str, detail: str, action: str, now_us: int, place: Place | None = None
+    ) -> list[ExceptionRecord]:
         """The record to write; nothing when it is open already with the same words."""
         identity = f"{STAGE}/{self._channel}/{code}/{subject}"
         before = self._open.get(identity)
@@ -44,6 +57,7 @@ class Complaints:
             count=before.count + 1 if before else 1,
             opened_us=before.opened_us if before else now_us,
             updated_us=now_us,
+            **(place._asdict() if place else {}),
         )
         self._open[identity] = record
         return [record]

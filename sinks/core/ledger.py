@@ -33,6 +33,7 @@ class Telling:
         "last",
         "parked",
         "partition",
+        "present",
         "quantities",
         "renew",
         "resend_us",
@@ -46,6 +47,8 @@ class Telling:
         self.partition = partition
         self.fact: Fact | None = None
         """Newest complete promise or order; None: not read yet, or withdrawn."""
+        self.present = False
+        """The compacted topic holds a record of it, complete or not."""
         self.withdrawn = False
         """No source knows the key any more; the channel is told zero once."""
         self.last: Stamp | None = None
