@@ -119,7 +119,7 @@ def result_page(screen: Screen, result: Mapping[str, Any]) -> None:
     )
     audit = result["audit"]
     screen.table(
-        f"Audit of {audit['items']} items: position and promise against hand-written SQL, and the shop against the promise",
+        f"Audit of {audit['items']} items: position and promise against hand-written SQL, the shop against the promise",
         ("comparison", "differences"),
         [(name, len(found)) for name, found in audit["differences"].items()],
         "nothing was compared",

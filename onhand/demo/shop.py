@@ -48,6 +48,8 @@ class Shop:
         self.webhooks = 0
         self.versions_back = 0
         """How often a webhook told an older version than the shop already had; must stay 0."""
+        self.last_age_us: int | None = None
+        """Microseconds from the source commit that the last webhook told of to its arrival."""
         self._seen_ids: dict[str, None] = {}
         self.repeated = 0
         """Webhooks that came again under the same id and changed nothing."""
@@ -69,6 +71,10 @@ class Shop:
         """What the shop was told last, by sku."""
         with self._lock:
             return {sku: tag.available for sku, tag in self.tags.items()}
+
+    def age_text(self) -> str:
+        """How old the last news was when it came, for people."""
+        return "none yet" if self.last_age_us is None else f"{self.last_age_us / 1e6:.3f} s"
 
     def genuine(self, headers: Any, body: bytes) -> bool:
         """Standard Webhooks 1.0: any of the space-separated v1 signatures over id.timestamp.body."""
@@ -100,6 +106,8 @@ class Shop:
         if known is not None and version < known.version:
             self.versions_back += 1
             return
+        if item.get("committed_us"):
+            self.last_age_us = time.time_ns() // 1000 - item["committed_us"]
         quantities = {location: Decimal(text) for location, text in item["quantities"].items()}
         network = quantities.pop(NETWORK)
         self.tags[item["sku"]] = ShelfTag(network, quantities, version)
