@@ -1,0 +1,182 @@
+"""Reads a source database's catalogue, read-only: what `catalog.json` holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import psycopg
+import pymysql
+
+from schemas.errors import EnvironmentFault
+from streams.connect.preflight import CONNECT_TIMEOUT_S, Target
+from streams.core.mapping.catalogue import SESSION_COLLATION, Catalogue, Column, Table
+
+_BEYOND = 0x10000
+_PRIVATE_USE = 0xE000
+_PRIVATE_USE_SIZE = 0x1900
+
+_COLUMNS_POSTGRES = """
+SELECT c.table_name, c.column_name, c.data_type, c.is_nullable, c.numeric_scale, c.character_maximum_length, false,
+       CASE WHEN NOT coalesce(l.collisdeterministic, true) THEN l.collname END
+  FROM information_schema.columns c
+  JOIN pg_namespace n ON n.nspname = c.table_schema
+  JOIN pg_class r ON r.relname = c.table_name AND r.relnamespace = n.oid AND r.relkind IN ('r', 'p')
+  JOIN pg_attribute a ON a.attrelid = r.oid AND a.attname = c.column_name
+  LEFT JOIN pg_collation l ON l.oid = a.attcollation
+ WHERE c.table_schema = %s ORDER BY c.table_name, c.ordinal_position"""
+
+_COLUMNS_MARIADB = """
+SELECT c.table_name, c.column_name, c.data_type, c.is_nullable, c.numeric_scale, c.character_maximum_length,
+       c.column_type LIKE '%%unsigned%%', c.collation_name
+  FROM information_schema.columns c
+  JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name
+ WHERE c.table_schema = %s AND t.table_type = 'BASE TABLE' ORDER BY c.table_name, c.ordinal_position"""
+
+_KEYS_POSTGRES = """
+SELECT c.relname, i.indisprimary,
+       (SELECT array_agg(a.attname::text ORDER BY k.n)
+          FROM unnest(i.indkey::int[]) WITH ORDINALITY AS k(attnum, n)
+          JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE k.n <= i.indnkeyatts)
+  FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = %s AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL"""
+
+_KEYS_MARIADB = """
+SELECT table_name, index_name = 'PRIMARY', GROUP_CONCAT(column_name ORDER BY seq_in_index SEPARATOR '\\n')
+  FROM information_schema.statistics
+ WHERE table_schema = %s AND non_unique = 0
+ GROUP BY table_name, index_name HAVING MAX(sub_part IS NOT NULL) = 0"""
+
+_CHARSET_MARIADB = """
+SELECT character_set_name FROM information_schema.collation_character_set_applicability
+ WHERE %s IN (collation_name, full_collation_name)"""
+
+_WEIGHTS_MARIADB = """
+SELECT seq, HEX(WEIGHT_STRING(c COLLATE {collation})), HEX(c) = '3F'
+  FROM (SELECT seq, CONVERT(CHAR(seq USING utf32) USING {charset}) AS c FROM seq_0_to_65533
+         WHERE seq < 55296 OR seq > 57343) t"""
+
+_EMOJI_EQUAL_MARIADB = """
+SELECT WEIGHT_STRING(_utf8mb4 X'F09F9880' COLLATE {collation})
+     = WEIGHT_STRING(_utf8mb4 X'F09F92A1' COLLATE {collation})"""
+
+
+class Cursor(Protocol):
+    """What psycopg's and PyMySQL's cursors share."""
+
+    def execute(self, query: Any, args: Any = None, /) -> Any: ...
+
+    def fetchone(self) -> Any: ...
+
+    def fetchall(self) -> Any: ...
+
+
+@contextmanager
+def session(kind: str, at: Target) -> Iterator[Cursor]:
+    """A read-only session with the settings that the compiled semantics mean (time zone, SQL mode, collation).
+
+    Raises EnvironmentFault when the database cannot be reached or refuses.
+    """
+    try:
+        connection: Any
+        if kind == "postgres":
+            connection = psycopg.connect(
+                host=at.host,
+                port=at.port,
+                user=at.user,
+                password=at.password,
+                dbname=at.database,
+                connect_timeout=CONNECT_TIMEOUT_S,
+                autocommit=True,
+                options="-c TimeZone=UTC -c DateStyle=ISO -c extra_float_digits=1 -c default_transaction_read_only=on",
+            )
+        else:
+            connection = pymysql.connect(
+                host=at.host,
+                port=at.port,
+                user=at.user,
+                password=at.password,
+                database=at.database,
+                charset="utf8mb4",
+                connect_timeout=CONNECT_TIMEOUT_S,
+                autocommit=True,
+                init_command="SET time_zone = '+00:00', sql_mode = 'STRICT_TRANS_TABLES', div_precision_increment = 4, "
+                f"collation_connection = '{SESSION_COLLATION}'",
+            )
+    except (psycopg.Error, pymysql.Error) as error:
+        raise EnvironmentFault(f"database {at.name}: {str(error).strip()}; start it, or mend connector.json") from None
+    try:
+        yield connection.cursor()
+    except (psycopg.Error, pymysql.Error) as error:
+        raise EnvironmentFault(f"database {at.name}: {str(error).strip()}") from error
+    finally:
+        connection.close()
+
+
+def read_catalogue(cursor: Cursor, kind: str, schema: str, only: Collection[str] | None = None) -> Catalogue:
+    """The tables of a schema; `only` those named, without regard to case.  Names that are not there are left out."""
+    wanted = None if only is None else {name.lower() for name in only}
+    postgres = kind == "postgres"
+    tables: dict[str, Table] = {}
+    cursor.execute(_COLUMNS_POSTGRES if postgres else _COLUMNS_MARIADB, (schema,))
+    for table, name, type_, nullable, scale, length, unsigned, collation in cursor.fetchall():
+        if wanted is not None and table.lower() not in wanted:
+            continue
+        columns = tables.setdefault(table, Table(name=f"{schema}.{table}", columns={})).columns
+        columns[name] = Column(
+            name=name,
+            type=type_.lower(),
+            nullable=nullable == "YES",
+            scale=scale if type_.lower() in ("numeric", "decimal") else None,
+            collation=collation,
+            length=length,
+            unsigned=bool(unsigned),
+        )
+    cursor.execute(_KEYS_POSTGRES if postgres else _KEYS_MARIADB, (schema,))
+    keys: dict[str, list[tuple[bool, tuple[str, ...]]]] = {}
+    for table, primary, names in cursor.fetchall():
+        columns_of = tuple(names) if isinstance(names, list) else tuple(str(names).split("\n"))
+        keys.setdefault(table, []).append((not primary, columns_of))
+    for name, read in tables.items():
+        ordered = sorted(keys.get(name, []))
+        read.primary = next((columns for other, columns in ordered if not other), ())
+        read.unique = tuple(columns for _, columns in ordered)
+    catalogue = Catalogue(kind=kind, schema=schema, tables=dict(sorted(tables.items())))
+    if not postgres:
+        used = {c.collation for t in tables.values() for c in t.columns.values() if c.collation}
+        for collation in sorted(used | {SESSION_COLLATION}):
+            if not collation.endswith("_bin") and "_nopad_" not in collation:
+                catalogue.folds[collation] = fold_table(cursor, collation)
+    return catalogue
+
+
+def fold_table(cursor: Cursor, collation: str) -> dict[int, str]:
+    """What the server says each character weighs, as a map to one representative of that weight."""
+    cursor.execute(_CHARSET_MARIADB, (collation,))
+    row = cursor.fetchone()
+    if row is None:
+        raise EnvironmentFault(f"collation {collation} is unknown to this server")
+    charset = row[0]
+    cursor.execute(_WEIGHTS_MARIADB.format(collation=collation, charset=charset))
+    rows: Sequence[tuple[int, str]] = [(seq, w) for seq, w, lost in cursor.fetchall() if not lost or seq == ord("?")]
+    unit = len(dict(rows)[ord("A")])
+    weights = {seq: [w[at : at + unit] for at in range(0, len(w), unit)] for seq, w in rows}
+    chosen: dict[str, str] = {}
+    for seq in [ord(" "), *range(ord("A"), ord("Z") + 1), *weights]:
+        if len(weights[seq]) == 1:
+            chosen.setdefault(weights[seq][0], chr(seq))
+    shared = Counter(map(tuple, weights.values()))
+    out: dict[int, str] = {}
+    for seq, parts in weights.items():
+        if shared[tuple(parts)] == 1 and not all(part in chosen for part in parts):
+            continue  # equal to nothing but itself
+        text = "".join(chosen.get(part) or chr(_PRIVATE_USE + int(part, 16) % _PRIVATE_USE_SIZE) for part in parts)
+        if text != chr(seq):
+            out[seq] = text
+    if charset == "utf8mb4":
+        cursor.execute(_EMOJI_EQUAL_MARIADB.format(collation=collation))
+        if cursor.fetchone()[0]:
+            out[_BEYOND] = "\ufffd"  # everything beyond the basic plane is one character to this collation
+    return out

@@ -1,0 +1,134 @@
+"""Rows of one table: from Debezium's JSON to a struct of just the needed columns, to the row store and back.
+
+A struct's values are what was sent (a date keeps its Z, a CHAR its blanks); the compiled SQL converts what it uses.
+An absent column is UNSET, never None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from streams.core.mapping import semantics
+from streams.core.mapping.catalogue import Column, Kind, Table
+from streams.core.mapping.model import RowError
+
+UNAVAILABLE = "__debezium_unavailable_value"
+"""What Debezium sends for an unchanged TOAST value (PostgreSQL)."""
+_PYTHON: dict[Kind, Any] = {Kind.INT: int, Kind.EXACT: Decimal, Kind.FLOAT: float, Kind.BOOL: bool, Kind.OTHER: Any}
+_NAN = b'"NAN"'
+_MAP_MARKS = (*range(0x80, 0x90), 0xDE, 0xDF)
+"""First bytes of a msgpack map: a row stored with absent columns."""
+
+
+class RowCodec:
+    """Decoding, storing and merging of one table's rows."""
+
+    def __init__(self, table: Table, needed: set[str], kind: str) -> None:
+        self.columns = tuple(sorted(needed | set(table.primary)))
+        self.key = table.primary
+        used = [table.columns[name] for name in self.columns]
+        types = [_type_of(column) for column in used]
+        fields = [table.fields[name] for name in self.columns]
+        self.row: type[msgspec.Struct] = msgspec.defstruct(
+            "Row_" + "".join(c if c.isalnum() and c.isascii() else "_" for c in table.name),
+            [(name, type_ | msgspec.UnsetType, msgspec.UNSET) for name, type_ in zip(fields, types, strict=True)],
+            rename=dict(zip(fields, self.columns, strict=True)),
+            gc=False,
+            frozen=True,
+        )
+        self._name = table.name
+        self._decode = msgspec.json.Decoder(self.row).decode
+        self._names = dict(zip(fields, self.columns, strict=True))
+        self._exact = [f for f, column in zip(fields, used, strict=True) if column.kind == Kind.EXACT]
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._load = msgspec.msgpack.Decoder(tuple[tuple(types)]).decode  # type: ignore[misc]
+        self._load_map = msgspec.msgpack.Decoder(self.row).decode
+        self._key_fields = [table.fields[name] for name in self.key]
+        self._key_decode = self._key_decoder(table)
+        self._key_forms = [_key_form(table.columns[name]) for name in self.key]
+        self._key_plain = not any(self._key_forms)
+        placeholders = [f for f, column in zip(fields, used, strict=True) if column.kind in (Kind.TEXT, Kind.OTHER)]
+        self._placeholders = placeholders if kind == "postgres" else []
+
+    def _key_decoder(self, table: Table) -> Callable[[bytes], msgspec.Struct]:
+        fields = [(table.fields[name], _type_of(table.columns[name])) for name in self.key]
+        key: type[msgspec.Struct] = msgspec.defstruct(
+            "Key", fields, rename={table.fields[name]: name for name in self.key}
+        )
+        return msgspec.json.Decoder(key).decode
+
+    def decode(self, after: bytes) -> Any:
+        """Raises RowError, naming the column."""
+        try:
+            row = self._decode(after)
+        except msgspec.MsgspecError as error:
+            raise semantics.unmappable(f"{self._name}: {error}") from None
+        if _NAN in after:
+            for name in self._exact:
+                value = getattr(row, name)
+                if isinstance(value, Decimal) and not value.is_finite():
+                    raise semantics.unmappable(f"{self._name}: {self._names[name]} is {value}: no quantity can hold it")
+        return row
+
+    def decode_key(self, key: bytes) -> tuple[Any, ...]:
+        """Raises RowError."""
+        try:
+            decoded = self._key_decode(key)
+        except msgspec.MsgspecError as error:
+            raise RowError("key-undecodable", f"{self._name}: record key: {error}") from None
+        return self.key_of(decoded)
+
+    def key_of(self, row: Any) -> tuple[Any, ...]:
+        values = tuple([getattr(row, name) for name in self._key_fields])
+        if self._key_plain:
+            return values
+        return tuple([form(v) if form else v for v, form in zip(values, self._key_forms, strict=True)])
+
+    def absent(self, row: Any) -> tuple[str, ...]:
+        unset = msgspec.UNSET
+        if unset not in msgspec.structs.astuple(row):
+            return ()
+        return tuple(column for field, column in self._names.items() if getattr(row, field) is unset)
+
+    def merged(self, row: Any, previous: Any | None) -> Any:
+        """Raises RowError `toast-without-previous`."""
+        lacking = [name for name in self._placeholders if getattr(row, name) == UNAVAILABLE]
+        if not lacking:
+            return row
+        if previous is None:
+            columns = ", ".join(self._names[name] for name in lacking)
+            raise RowError(
+                "toast-without-previous",
+                f"{self._name}: {columns} came as unchanged, and no earlier value is known: take a new snapshot "
+                "of the table, or set REPLICA IDENTITY FULL",
+            )
+        return msgspec.structs.replace(row, **{name: getattr(previous, name) for name in lacking})
+
+    def dump(self, row: Any) -> bytes:
+        values = msgspec.structs.astuple(row)
+        if msgspec.UNSET in values:
+            return self._encode(row)
+        return self._encode(values)
+
+    def load(self, stored: bytes) -> Any:
+        if stored[0] in _MAP_MARKS:
+            return self._load_map(stored)
+        return self.row(*self._load(stored))
+
+
+def _type_of(column: Column) -> Any:
+    python = _PYTHON.get(column.kind, str)
+    return python | None if column.nullable and python is not Any else python
+
+
+def _key_form(column: Column) -> Callable[[Any], Any] | None:
+    """Makes equal key values of snapshot, stream and key equal in Python."""
+    if column.kind in (Kind.STAMP, Kind.INSTANT):
+        return semantics.stamp
+    if column.unsigned and column.type == "bigint":
+        return semantics.unsigned
+    return None

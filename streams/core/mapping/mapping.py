@@ -1,0 +1,294 @@
+"""All SQL files of one source, compiled once: `load_mapping(folder)`."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import itertools
+import re
+import struct
+from collections.abc import Mapping as MappingType
+from collections.abc import Sequence
+from decimal import Decimal, DecimalException
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import sqlglot
+from sqlglot import exp
+
+from schemas.errors import InvalidInput
+from schemas.records import Bucket
+from streams.core.mapping import catalogue as catalogues
+from streams.core.mapping import problems, semantics
+from streams.core.mapping import source as sources
+from streams.core.mapping.catalogue import Catalogue, Table
+from streams.core.mapping.decoders import RowCodec
+from streams.core.mapping.model import Evaluation, Lookup, LookupKey, LookupSource
+from streams.core.mapping.outputs import Binder, file_kind
+from streams.core.mapping.problems import Problem, Refused
+from streams.core.mapping.select import Program, Select, Selected, branches
+from streams.core.mapping.source import SourceConfig
+from streams.core.mapping.subset import outside
+
+_PARSER = {"postgres": "postgres", "mariadb": "mysql"}
+_PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
+_NOTHING = Evaluation((), (), ())
+
+
+class CompiledTable:
+    """One captured table (`streams.core.mapping.model.TableMapping`)."""
+
+    def __init__(
+        self,
+        table: Table,
+        codec: RowCodec,
+        feeds: frozenset[str],
+        buckets: frozenset[Bucket],
+        deletion: str,
+        evaluate: Any | None,
+        views: Sequence[tuple[int, Any]],
+        chains: Sequence[tuple[int, Any]],
+    ) -> None:
+        self.name = table.name
+        self.key = table.primary
+        self.columns = codec.columns
+        self.feeds = feeds
+        self.buckets = buckets
+        self.deletion = deletion
+        self.codec = codec
+        self.decode = codec.decode
+        self.decode_key = codec.decode_key
+        self.key_of = codec.key_of
+        self.absent = codec.absent
+        self.merged = codec.merged
+        self.dump = codec.dump
+        self.load = codec.load
+        self.drives = evaluate is not None
+        """Whether it is the driving table of a SELECT; a mere lookup table yields nothing itself."""
+        self._evaluate = evaluate
+        self._views = tuple(views)
+        self._chains = tuple(chains)
+
+    def evaluate(self, row: Any, lookups: Sequence[LookupSource]) -> Evaluation:
+        """Raises RowError."""
+        if self._evaluate is None:
+            return _NOTHING
+        try:
+            evaluation: Evaluation = self._evaluate(row, lookups)
+        except (DecimalException, OverflowError) as error:
+            raise semantics.unmappable(f"arithmetic: {type(error).__name__}") from None
+        return evaluation
+
+    def lookup_keys(self, row: Any) -> tuple[tuple[int, LookupKey], ...]:
+        return tuple([(index, key) for index, view in self._views if (key := view(row)) is not None])
+
+    def chains(self, row: Any) -> tuple[tuple[int, LookupKey], ...]:
+        return tuple([(index, key) for index, chain in self._chains if (key := chain(row)) is not None])
+
+
+class CompiledMapping:
+    """One source's mapping (`streams.core.mapping.model.Mapping`)."""
+
+    def __init__(
+        self,
+        source: SourceConfig,
+        catalogue: Catalogue,
+        fingerprint: bytes,
+        tables: MappingType[str, CompiledTable],
+        lookups: Sequence[Lookup],
+        files: MappingType[str, str],
+        code: str,
+    ) -> None:
+        self.source = source
+        self.catalogue = catalogue
+        self.fingerprint = fingerprint
+        self.tables = tables
+        self.lookups = lookups
+        self.files = files
+        """File name → text after `${…}` was filled in; one entry per value."""
+        self.code = code
+        """The generated Python, for people."""
+
+    def dump_lookup_key(self, key: LookupKey) -> bytes:
+        return msgspec.msgpack.encode([_key_part(part) for part in key])
+
+
+def _key_part(part: Any) -> Any:
+    """Equal numbers of different types become equal."""
+    if isinstance(part, Decimal):
+        if part == part.to_integral_value():
+            part = int(part)
+        else:
+            return format(part.normalize(semantics.ROUNDING), "f").encode()
+    if isinstance(part, int) and not isinstance(part, bool) and not -(1 << 63) <= part < 1 << 63:
+        return str(part).encode()
+    return part
+
+
+def load_mapping(folder: Path) -> CompiledMapping:
+    """Compile a source folder: source.yaml, catalog.json, *.sql.
+
+    Raises InvalidInput with every problem, one a line: file:line:column: reason: way out.
+    """
+    source = sources.load_source(folder / sources.FILE)
+    catalogue = load_catalogue(folder, source)
+    texts = {path.name: path.read_text() for path in sorted(folder.glob("*.sql"))}
+    if not texts:
+        raise InvalidInput(f"{folder}: no .sql file: write postings.sql, or another output")
+    digest = hashlib.sha256()
+    for name in (sources.FILE, catalogues.FILE, *texts):
+        raw = (folder / name).read_bytes()
+        digest.update(struct.pack(">I", len(name)) + name.encode() + struct.pack(">Q", len(raw)) + raw)
+    return compile_mapping(source, catalogue, texts, digest.digest(), str(folder) + "/")
+
+
+def load_catalogue(folder: Path, source: SourceConfig) -> Catalogue:
+    """catalog.json of a source folder.  Raises InvalidInput."""
+    path = folder / catalogues.FILE
+    if not path.is_file():
+        raise InvalidInput(f"{path}: missing: write it with `onhand source inspect {source.name}`")
+    catalogue = Catalogue.load(path.read_bytes(), str(path))
+    if (catalogue.kind, catalogue.schema) != (source.kind, source.schema_):
+        raise InvalidInput(
+            f"{path}: is of {catalogue.kind} {catalogue.schema}, source.yaml says {source.kind} {source.schema_}: "
+            f"write it again with `onhand source inspect {source.name}`"
+        )
+    return catalogue
+
+
+def compile_mapping(
+    source: SourceConfig, catalogue: Catalogue, texts: MappingType[str, str], fingerprint: bytes, prefix: str = ""
+) -> CompiledMapping:
+    """Compile file texts.  Raises InvalidInput with every problem."""
+    found: list[Problem] = []
+    program = Program(catalogue, {t: tuple(map(tuple, keys)) for t, keys in source.unique.items()})
+    bodies: dict[str, list[str]] = {}
+    feeds: dict[str, set[str]] = {}
+    buckets: dict[str, set[Bucket]] = {}
+    edges: dict[str, int] = {}
+    files: dict[str, str] = {}
+    _check_tables(source, catalogue, prefix, found)
+    for file, text in texts.items():
+        kind = file_kind(file.removesuffix(".sql"))
+        if isinstance(kind, str):
+            found.append(Problem(prefix + file, 1, 1, kind))
+            continue
+        for name, expanded in _expanded(source, file, text, prefix, found):
+            files[name] = expanded
+            binder = Binder(
+                kind[0], kind[1], program.names, source.statuses.get(kind[0].name, {}), source.time_zone, found
+            )
+            for selected, touched in _compile_file(program, binder, prefix + file, expanded, found):
+                title = f"    # {name}: {selected.table}"
+                bodies.setdefault(selected.table, []).extend([title, *selected.lines])
+                edges[selected.table] = edges.get(selected.table, 0) + selected.has_edges
+                for name_of in (selected.table, *selected.lookups):
+                    feeds.setdefault(name_of, set()).add(kind[0].name)
+                    buckets.setdefault(name_of, set()).update(touched)
+    if found:
+        raise InvalidInput("\n".join(str(problem) for problem in sorted(set(found))))
+    functions = []
+    for n, (driver, lines) in enumerate(bodies.items()):
+        rests = "dict.fromkeys(rests)" if edges[driver] > 1 else "rests"
+        functions.append(
+            f"def evaluate_{n}(r, L):\n    out = []; rests = []; missing = []\n" + "\n".join(lines) + "\n"
+            f"    return new(Evaluation, (tuple(out), tuple({rests}), tuple(missing)))\n"
+        )
+    code = "\n\n".join([*functions, *program.functions])
+    namespace = program.names.values
+    namespace["Evaluation"] = Evaluation
+    exec(compile(code, f"<mapping of {source.name}>", "exec"), namespace)
+    evaluators = {table: namespace[f"evaluate_{n}"] for n, table in enumerate(bodies)}
+    tables = {}
+    for short, needed in sorted(program.needed.items()):
+        table = catalogue.tables[short]
+        views = [(i, namespace[f"view_{i}"]) for i, look in enumerate(program.lookups) if look.table == table.name]
+        chains = [(i, namespace[name]) for (holder, i, _), name in program.chains.items() if holder == table.name]
+        tables[table.name] = CompiledTable(
+            table,
+            RowCodec(table, needed, catalogue.kind),
+            frozenset(feeds.get(short, ())),
+            frozenset(buckets.get(short, ())),
+            source.deletions.get(short, "removed"),
+            evaluators.get(short),
+            views,
+            chains,
+        )
+    return CompiledMapping(source, catalogue, fingerprint, tables, tuple(program.lookups), files, code)
+
+
+def _check_tables(source: SourceConfig, catalogue: Catalogue, prefix: str, found: list[Problem]) -> None:
+    """Names in source.yaml that mean nothing are mistakes."""
+    file = prefix + sources.FILE
+    for table in source.deletions:
+        if table not in catalogue.tables:
+            found.append(Problem(file, 1, 1, f"deletions: no table {table} in catalog.json"))
+    for table, keys in source.unique.items():
+        columns = catalogue.tables[table].columns if table in catalogue.tables else None
+        if columns is None:
+            found.append(Problem(file, 1, 1, f"unique: no table {table} in catalog.json"))
+        for key in keys if columns is not None else ():
+            for column in key:
+                if columns is not None and column not in columns:
+                    found.append(Problem(file, 1, 1, f"unique: table {table} has no column {column}"))
+    for name, columns_of in source.statuses.items():
+        kind = file_kind(name)
+        if isinstance(kind, str):
+            found.append(Problem(file, 1, 1, f"statuses: {name}: {kind}"))
+            continue
+        for column in columns_of:
+            if kind[0].columns.get(column) != "status":
+                found.append(Problem(file, 1, 1, f"statuses: {name} has no status column {column}"))
+
+
+def _expanded(source: SourceConfig, file: str, text: str, prefix: str, found: list[Problem]) -> list[tuple[str, str]]:
+    """(name for people, text) per combination of the values its `${…}` can take."""
+    names = list(dict.fromkeys(_PLACEHOLDER.findall(text)))
+    unknown = [name for name in names if not source.expand.get(name)]
+    for name in unknown:
+        line = text[: text.index("${" + name)].count("\n") + 1
+        found.append(Problem(prefix + file, line, 1, f"${{{name}}}: source.yaml gives no values: add expand: {name}"))
+    if unknown:
+        return []
+    out = []
+    for values in itertools.product(*(source.expand[name] for name in names)):
+        filled = functools.reduce(
+            lambda t, pair: t.replace("${" + pair[0] + "}", pair[1]), zip(names, values, strict=True), text
+        )
+        out.append((f"{file} ({', '.join(values)})" if values else file, filled))
+    return out
+
+
+def _compile_file(
+    program: Program, binder: Binder, file: str, text: str, found: list[Problem]
+) -> list[tuple[Selected, frozenset[Bucket]]]:
+    try:
+        trees = [tree for tree in sqlglot.parse(text, read=_PARSER[program.catalogue.kind]) if tree is not None]
+    except sqlglot.errors.ParseError as error:
+        at = error.errors[0] if error.errors else {}
+        reason = str(at.get("description") or error).rstrip(".")
+        found.append(Problem(file, int(at.get("line") or 1), int(at.get("col") or 1), f"not understood: {reason}"))
+        return []
+    except sqlglot.errors.TokenError as error:
+        found.append(Problem(file, 1, 1, f"not understood: {error}"))
+        return []
+    if len(trees) != 1:
+        found.append(Problem(file, 1, 1, f"{len(trees)} statements: one SELECT … UNION ALL … a file"))
+        return []
+    wrong = [Problem(file, *problems.place(node), reason) for node, reason in outside(trees[0])]
+    if wrong:
+        found += wrong
+        return []
+    try:
+        selects: list[exp.Select] = list(branches(file, trees[0]))
+    except Refused as error:
+        found.append(error.problem)
+        return []
+    out = []
+    for select in selects:
+        binder.buckets = frozenset()
+        selected = Select(program, file, found).compile(select, binder.bind)
+        if selected is not None:
+            out.append((selected, binder.buckets))
+    return out

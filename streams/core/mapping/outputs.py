@@ -1,0 +1,437 @@
+"""What the columns of each file must be, and the lines of generated code that make its output rows."""
+
+from __future__ import annotations
+
+import datetime as dt
+import zoneinfo
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlglot import exp
+
+from schemas.records import QUANTITY_SCALE, Bucket, ItemPart, LocationPart
+from streams.core.mapping import problems, semantics
+from streams.core.mapping.catalogue import Kind
+from streams.core.mapping.expressions import Names, Value
+from streams.core.mapping.model import OrderRow, Posting, RowError
+from streams.core.mapping.problems import Problem
+from streams.core.mapping.select import Select
+
+BUCKETS = {bucket.value: bucket for bucket in Bucket if bucket is not Bucket.UNKNOWN}
+ALL_BUCKETS = frozenset(BUCKETS.values())
+_WHOLE_DIGITS = 29
+"""Digits before the point that the contract's decimal(38, 9) holds."""
+_LIMIT = Decimal(10) ** _WHOLE_DIGITS
+
+_KEY, _TEXT, _QUANTITY, _INT, _BOOL, _DATE, _MOMENT, _STATUS, _BUCKET = (
+    "key", "text", "quantity", "integer", "condition", "date", "time stamp", "status", "bucket",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """One kind of output file: its columns, in the words of the contract."""
+
+    name: str
+    required: Mapping[str, str]
+    optional: Mapping[str, str]
+
+    @property
+    def columns(self) -> dict[str, str]:
+        return {**self.required, **self.optional}
+
+
+_QUANTITIES = ("ordered", "allocated", "picked", "packed", "shipped", "delivered", "returned", "cancelled")
+FILE_KINDS = {
+    kind.name: kind
+    for kind in (
+        FileKind(
+            "postings",
+            {"sku": _KEY, "location": _TEXT, "bucket": _BUCKET, "quantity": _QUANTITY},
+            {"due": _DATE, "reference": _TEXT},
+        ),
+        FileKind(
+            "items",
+            {"sku": _KEY},
+            {
+                "name": _TEXT,
+                "unit": _TEXT,
+                "unit_digits": _INT,
+                "tracked": _BOOL,
+                "backorder_limit": _QUANTITY,
+                "active": _BOOL,
+            },
+        ),
+        FileKind("locations", {"location": _KEY}, {"name": _TEXT, "kind": _TEXT, "time_zone": _TEXT, "active": _BOOL}),
+        FileKind(
+            "orders",
+            {"order_id": _KEY},
+            {
+                "number": _TEXT,
+                "channel": _TEXT,
+                "customer": _TEXT,
+                "placed_at": _MOMENT,
+                "due": _DATE,
+                "financial_status": _STATUS,
+                "execution_status": _STATUS,
+                "delivery_status": _STATUS,
+                "presentation_status": _STATUS,
+                "as_of": _MOMENT,
+            },
+        ),
+        FileKind(
+            "order_lines",
+            {"order_id": _KEY, "line_id": _KEY},
+            {
+                "sku": _TEXT,
+                "location": _TEXT,
+                "unit": _TEXT,
+                **dict.fromkeys(_QUANTITIES, _QUANTITY),
+                "due": _DATE,
+                "as_of": _MOMENT,
+            },
+        ),
+        FileKind(
+            "shipments",
+            {"shipment_id": _KEY},
+            {
+                "order_id": _TEXT,
+                "line_id": _TEXT,
+                "number": _TEXT,
+                "carrier": _TEXT,
+                "tracking": _TEXT,
+                "status": _STATUS,
+                "quantity": _QUANTITY,
+                "shipped_at": _MOMENT,
+                "delivered_at": _MOMENT,
+                "as_of": _MOMENT,
+            },
+        ),
+    )
+}
+_LATER = {"components": "kits", "crosswalk": "crosswalks"}
+
+
+def file_kind(file: str) -> tuple[FileKind, str] | str:
+    """The kind and posting view of a file name without `.sql`, or why there is none."""
+    name, _, view = file.partition(".")
+    if name in _LATER:
+        return f"{_LATER[name]} are not built yet: leave {file}.sql out"
+    kind = FILE_KINDS.get(name)
+    if kind is None:
+        return f"no output has this name: {', '.join(f'{known}.sql' for known in FILE_KINDS)} or postings.<view>.sql"
+    if view and name != "postings":
+        return f"only postings has views: {name}.sql"
+    return kind, view
+
+
+class Binder:
+    """Writes output lines for the SELECTs of one file, and notes what they can touch."""
+
+    def __init__(
+        self,
+        kind: FileKind,
+        view: str,
+        names: Names,
+        statuses: Mapping[str, Mapping[str, str]],
+        time_zone: str,
+        found: list[Problem],
+    ) -> None:
+        self.kind = kind
+        self.view = view
+        self.names = names
+        self.statuses = statuses
+        self.found = found
+        self.columns: list[str] | None = None
+        """Column names, from the first SELECT."""
+        self.buckets: frozenset[Bucket] = frozenset()
+        """Buckets of the SELECT bound last."""
+        zone = dt.UTC if time_zone == "UTC" else zoneinfo.ZoneInfo(time_zone)
+        names.values.update(_RUNTIME, ZONE=zone)
+
+    def bind(self, select: Select, nodes: list[exp.Expr]) -> list[str]:
+        """Lines that append this SELECT's output row; loads are written on the way.  Raises Refused."""
+        if self.columns is None:
+            self.columns = [node.alias_or_name for node in nodes]
+            self._check_names(select.file, nodes)
+        if len(nodes) != len(self.columns):
+            first = len(self.columns)
+            problems.refuse(select.file, nodes[0], f"{len(nodes)} columns where the first SELECT has {first}")
+        values: dict[str, Value] = {}
+        for name, node in zip(self.columns, nodes, strict=True):
+            rule = self.kind.columns.get(name)
+            if rule is None:
+                continue
+            value = select.attempt(lambda node=node: select.stage(lambda: select.expressions.value(node.unalias())))  # type: ignore[misc]
+            if value is None:
+                continue
+            wrong = self._wrong(rule, value, node, select)
+            if wrong:
+                self.found.append(Problem(select.file, *problems.place(node), f"{name}: {wrong}"))
+                continue
+            values[name] = value
+        if any(name not in values for name in self.kind.required):
+            return []
+        make = {"postings": self._posting, "items": self._item, "locations": self._location}
+        return make.get(self.kind.name, self._order_row)(values)
+
+    def _check_names(self, file: str, nodes: list[exp.Expr]) -> None:
+        names = self.columns or []
+        known = ", ".join(self.kind.columns)
+        for n, (name, node) in enumerate(zip(names, nodes, strict=True)):
+            at = problems.place(node)
+            if name not in self.kind.columns:
+                said = f"{self.kind.name} has no column {name}" if name else "give this column a name with AS"
+                self.found.append(Problem(file, *at, f"{said}: {known}"))
+            elif name in names[:n]:
+                self.found.append(Problem(file, *at, f"column {name} stands there twice"))
+            elif self.kind.columns[name] == _STATUS and not self.statuses.get(name):
+                reason = f"{name}: source.yaml maps no codes: add statuses: {self.kind.name}: {name}: {{code: symbol}}"
+                self.found.append(Problem(file, *at, reason))
+        for name in self.kind.required:
+            if name not in names:
+                self.found.append(Problem(file, *problems.place(nodes[0]), f"column {name} is missing"))
+
+    def _wrong(self, rule: str, value: Value, node: exp.Expr, select: Select) -> str:
+        """Why this value cannot be this column, with the way out; '' when it can."""
+        if value.kind == Kind.OTHER:
+            return "this column's type is not supported"
+        if value.kind == Kind.FLOAT:
+            return "a float has no exact value: CAST it to numeric or DECIMAL(p, s)"
+        if value.unrounded:
+            return "a quotient must be rounded: ROUND(a / b, n) or CAST(a / b AS DECIMAL(p, s))"
+        if value.padded and not select.expressions.mariadb:
+            return "a CHAR(n) column carries its blanks: TRIM it"
+        if value.kind == Kind.NULL:
+            return "is always NULL" if rule in (_KEY, _BUCKET) else ""
+        if rule == _BUCKET:
+            return self._wrong_bucket(value, node)
+        fitting = {
+            _KEY: (Kind.TEXT,),
+            _TEXT: (Kind.TEXT,),
+            _STATUS: (Kind.TEXT, Kind.INT),
+            _QUANTITY: (Kind.INT, Kind.EXACT),
+            _INT: (Kind.INT,),
+            _BOOL: (Kind.BOOL, Kind.INT) if select.expressions.mariadb else (Kind.BOOL,),
+            _DATE: (Kind.DATE,),
+            _MOMENT: (Kind.STAMP, Kind.INSTANT),
+        }[rule]
+        if value.kind not in fitting:
+            return f"{value.kind} where {fitting[0]} is needed: CAST it"
+        if rule == _QUANTITY and value.scale is not None and value.scale > QUANTITY_SCALE:
+            return f"{value.scale} digits after the point, the contract holds {QUANTITY_SCALE}: ROUND it"
+        return ""
+
+    def _wrong_bucket(self, value: Value, node: exp.Expr) -> str:
+        if value.kind != Kind.TEXT:
+            return f"{value.kind} where a bucket is needed: {', '.join(BUCKETS)}"
+        literals = _literals(node.unalias())
+        unknown = [text for text in literals or () if text not in BUCKETS]
+        if unknown:
+            return f"{', '.join(map(repr, unknown))} is no bucket: {', '.join(BUCKETS)}"
+        self.buckets = ALL_BUCKETS if literals is None else frozenset(BUCKETS[text] for text in literals)
+        return ""
+
+    # lines
+
+    def _posting(self, v: dict[str, Value]) -> list[str]:
+        lines = [
+            f"_s = {v['sku'].code}",
+            "if not _s or _s[0] == '~': bad_key('sku', _s)",
+            f"_w = {v['location'].code}",
+            "if not _w: bad_key('location', _w)",
+        ]
+        bucket = v["bucket"]
+        if isinstance(bucket.literal, str):
+            code = self.names.constant(f"bucket {bucket.literal}", BUCKETS[bucket.literal])
+        else:
+            code = "_b"
+            lines += [f"_b = BUCKETS.get({bucket.code})", f"if _b is None: bad_bucket({bucket.code})"]
+        lines += [
+            f"_q = {self._number(v['quantity'])}",
+            "if _q is None: bad_quantity(_q)",
+            "if not MINUS_LIMIT < _q < LIMIT: bad_quantity(_q)",
+        ]
+        if v["quantity"].scale is None:
+            lines.append("fine_enough(_q)")
+        due, reference = self._date(v.get("due")), self._plain(v.get("reference"))
+        return [*lines, f"out.append(new(Posting, ({self.view!r}, _s, _w, {code}, {due}, {reference}, _q)))"]
+
+    def _item(self, v: dict[str, Value]) -> list[str]:
+        known = [f"sku=_s, name={self._plain(v.get('name'))}, unit={self._plain(v.get('unit'))}"]
+        known.append(f"unit_digits={self._plain(v.get('unit_digits'))}")
+        known.append(f"tracked={self._truth(v.get('tracked'))}, active={self._truth(v.get('active'))}")
+        lines = [f"_s = {v['sku'].code}", "if not _s or _s[0] == '~': bad_key('sku', _s)"]
+        if "backorder_limit" in v:
+            lines += [f"_q = {self._number(v['backorder_limit'])}", "if _q is not None: fine_enough(_q)"]
+            known.append("backorder_limit=_q")
+        return [*lines, f"out.append(ItemPart({', '.join(known)}))"]
+
+    def _location(self, v: dict[str, Value]) -> list[str]:
+        known = ", ".join(f"{name}={self._plain(v.get(name))}" for name in ("name", "kind", "time_zone"))
+        return [
+            f"_w = {v['location'].code}",
+            "if not _w: bad_key('location', _w)",
+            f"out.append(LocationPart(location=_w, {known}, active={self._truth(v.get('active'))}))",
+        ]
+
+    def _order_row(self, v: dict[str, Value]) -> list[str]:
+        kind = {"orders": "header", "order_lines": "line", "shipments": "shipment"}[self.kind.name]
+        lines = []
+        for name in self.kind.required:
+            lines += [f"_{name} = {v[name].code}", f"if not _{name} or _{name}[0] == '~': bad_key({name!r}, _{name})"]
+        identity = [*self.kind.required]
+        if kind == "shipment":
+            lines += [f"_{name} = {self._plain(v.get(name))}" for name in ("order_id", "line_id")]
+            lines.append("if _order_id and _order_id[0] == '~': bad_key('order_id', _order_id)")
+            identity += ["order_id"]
+        part_id = {"header": "_order_id", "line": "_line_id", "shipment": "_shipment_id + '/' + (_line_id or '')"}[kind]
+        attributes = [
+            f"{name!r}: {self._attribute(self.kind.columns[name], value)}"
+            for name, value in v.items()
+            if name not in identity and self.kind.columns[name] != _STATUS
+        ]
+        if kind == "shipment":
+            attributes.insert(0, "'shipment_id': _shipment_id")
+        lines += [f"_a = {{{', '.join(attributes)}}}", "_raw = {}", "_un = []"]
+        for name, value in v.items():
+            if self.kind.columns[name] == _STATUS:
+                symbols = self.names.constant(f"statuses {self.kind.name} {name}", dict(self.statuses[name]))
+                code = self._status_text(value)
+                lines.append(f"map_status(_a, _raw, _un, {name!r}, {code}, {symbols})")
+        order_id = "_order_id or None" if kind == "shipment" else "_order_id"
+        return [*lines, f"out.append(new(OrderRow, ({kind!r}, {order_id}, {part_id}, _a, _raw, tuple(_un))))"]
+
+    def _status_text(self, value: Value) -> str:
+        if value.kind != Kind.INT:
+            return value.code
+        return f"(str(_v) if (_v := {value.code}) is not None else None)" if value.nullable else f"str({value.code})"
+
+    def _attribute(self, rule: str, value: Value) -> str:
+        if value.kind in (Kind.TEXT, Kind.DATE, Kind.NULL):
+            return value.code
+        form = {
+            Kind.INT: "str({})",
+            Kind.EXACT: "quantity_text({})",
+            Kind.STAMP: "both.microseconds({}, ZONE)",
+            Kind.INSTANT: "both.microseconds({})",
+        }[value.kind]
+        if not value.nullable:
+            return form.format(value.code)
+        return f"({form.format('_v')} if (_v := {value.code}) is not None else None)"
+
+    def _plain(self, value: Value | None) -> str:
+        return value.code if value is not None else "None"
+
+    def _number(self, value: Value) -> str:
+        if value.kind != Kind.INT:
+            return value.code
+        if not value.nullable:
+            return f"Decimal({value.code})"
+        return f"Decimal(_v) if (_v := {value.code}) is not None else None"
+
+    def _date(self, value: Value | None) -> str:
+        if value is None or value.kind == Kind.NULL:
+            return "None"
+        if not value.nullable:
+            return f"read_day({value.code})"
+        return f"read_day(_v) if (_v := {value.code}) is not None else None"
+
+    def _truth(self, value: Value | None) -> str:
+        """A condition that is NULL or not said counts as true, the contract's default."""
+        if value is None or value.kind == Kind.NULL:
+            return "True"
+        test = "_v != 0" if value.kind == Kind.INT else "_v"
+        return f"(True if (_v := {value.code}) is None else {test})"
+
+
+def _literals(node: exp.Expr) -> set[str] | None:
+    """The texts a bucket expression can give, None when they are not all literal."""
+    if isinstance(node, exp.Paren):
+        return _literals(node.this)
+    if isinstance(node, exp.Literal) and node.is_string:
+        return {node.this}
+    if isinstance(node, exp.Null):
+        return set()
+    if isinstance(node, (exp.Case, exp.If)):
+        values = [branch.args["true"] for branch in node.args.get("ifs") or [node]]
+        default = node.args.get("default") or node.args.get("false")
+        found = [_literals(value) for value in (*values, *([default] if default is not None else []))]
+        known = [texts for texts in found if texts is not None]
+        return set().union(*known) if len(known) == len(found) else None
+    return None
+
+
+# What the generated lines call.
+
+
+def bad_key(name: str, value: str | None) -> None:
+    """Raises RowError."""
+    if not value:
+        raise RowError("row-unmappable", f"{name} is {'NULL' if value is None else 'empty'}")
+    raise RowError("row-unmappable", f"{name} {value!r} begins with ~, which is onhand's own")
+
+
+def bad_bucket(value: str | None) -> None:
+    """Raises RowError."""
+    raise RowError("row-unmappable", f"bucket {value!r} is none of {', '.join(BUCKETS)}")
+
+
+def bad_quantity(value: Decimal | None) -> None:
+    """Raises RowError."""
+    if value is None:
+        raise RowError("row-unmappable", "quantity is NULL")
+    raise RowError("row-unmappable", f"quantity {value} has more than {_WHOLE_DIGITS} digits before the point")
+
+
+def fine_enough(value: Decimal) -> None:
+    """Raises RowError when a quantity has digits the contract cannot hold."""
+    if int(value.as_tuple().exponent) < -QUANTITY_SCALE and semantics.round_half_up(value, QUANTITY_SCALE) != value:
+        raise RowError("row-unmappable", f"quantity {value} has more than {QUANTITY_SCALE} digits after the point")
+    if not -_LIMIT < value < _LIMIT:
+        bad_quantity(value)
+
+
+def quantity_text(value: Decimal) -> str:
+    """Plain text of a quantity.  Raises RowError."""
+    fine_enough(value)
+    return semantics.number_text(value)
+
+
+def map_status(
+    attributes: dict[str, str | None],
+    raw: dict[str, str | None],
+    unmapped: list[str],
+    name: str,
+    code: str | None,
+    symbols: Mapping[str, str],
+) -> None:
+    """The contract's symbol of a source's code; a code that source.yaml does not map is never guessed."""
+    raw[name] = code
+    if code is None:
+        attributes[name] = None
+    elif code in symbols:
+        attributes[name] = symbols[code]
+    else:
+        unmapped.append(name)
+
+
+_RUNTIME: dict[str, Any] = {
+    "new": tuple.__new__,
+    "Posting": Posting,
+    "ItemPart": ItemPart,
+    "LocationPart": LocationPart,
+    "OrderRow": OrderRow,
+    "BUCKETS": BUCKETS,
+    "LIMIT": _LIMIT,
+    "MINUS_LIMIT": -_LIMIT,
+    "read_day": dt.date.fromisoformat,
+    "bad_key": bad_key,
+    "bad_bucket": bad_bucket,
+    "bad_quantity": bad_quantity,
+    "fine_enough": fine_enough,
+    "quantity_text": quantity_text,
+    "map_status": map_status,
+}

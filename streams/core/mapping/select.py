@@ -1,0 +1,432 @@
+"""One SELECT of a mapping file: its driving table, its lookups by key, its filters, as lines of Python.
+
+Theory of operation.  The driving row is `r`; each JOIN looks one row up (`l1`, `l2` …) in a keyed view `L[i]`.  A
+filter stands where its tables are first known, columns are loaded just before their first use.  An edge
+(lookup, key) goes to `rests` for every lookup whose key depends on the driving row.  A key that depends on one
+lookup row only is a *chain*: it is kept once per lookup row, not per driving row, and goes to `rests` only when that
+row is absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from sqlglot import exp
+
+from streams.core.mapping import problems
+from streams.core.mapping.catalogue import Catalogue, Column, Kind, Table
+from streams.core.mapping.expressions import Expressions, Names, Value, expressions_of
+from streams.core.mapping.model import Lookup
+from streams.core.mapping.problems import Problem, Refused
+
+T = TypeVar("T")
+
+
+class Blank:
+    """The row of a LEFT JOIN that found none: every column is NULL."""
+
+    def __getattr__(self, name: str) -> None:
+        return None
+
+
+BLANK = Blank()
+
+
+@dataclass
+class Program:
+    """What all SELECTs of a mapping share and add to."""
+
+    catalogue: Catalogue
+    unique: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    """Keys that source.yaml declares and the catalogue hides."""
+    names: Names = field(default_factory=Names)
+    lookups: list[Lookup] = field(default_factory=list)
+    needed: dict[str, set[str]] = field(default_factory=dict)
+    """Table (unqualified) → columns."""
+    functions: list[str] = field(default_factory=list)
+    """Text of view_<i>(l) and chain_<n>(l)."""
+    chains: dict[tuple[str, int, str], str] = field(default_factory=dict)
+    """(holder table, lookup, text) → name of the chain function."""
+
+    def __post_init__(self) -> None:
+        self.names.values["BLANK"] = BLANK
+
+    def need(self, table: Table, column: str) -> None:
+        self.needed.setdefault(_short(table), set()).add(column)
+
+
+def _short(table: Table) -> str:
+    return table.name.rpartition(".")[2]
+
+
+@dataclass
+class Source:
+    """A table of the FROM clause."""
+
+    alias: str
+    table: Table
+    variable: str
+    optional: bool
+    prefix: str
+    used: dict[str, str] = field(default_factory=dict)
+    """Column → local variable."""
+
+
+@dataclass
+class Selected:
+    """A compiled SELECT."""
+
+    table: str
+    """Driving table, unqualified."""
+    lookups: list[str]
+    """Tables it looks up."""
+    lines: list[str]
+    has_edges: bool
+
+
+Bind = Callable[["Select", list[exp.Expr]], list[str]]
+"""Writes the lines that append the outputs, from the select list."""
+
+
+def branches(file: str, tree: exp.Expr) -> Iterator[exp.Select]:
+    """The SELECTs of one statement, in order."""
+    if isinstance(tree, exp.Union):
+        if tree.args.get("distinct") is not False:
+            problems.refuse(file, tree, "only plain UNION ALL joins SELECTs")
+        yield from branches(file, tree.this)
+        yield from branches(file, tree.expression)
+    elif isinstance(tree, exp.Select):
+        yield tree
+    else:
+        problems.refuse(file, tree, f"{type(tree).__name__} is no SELECT")
+
+
+class Select:
+    """Compiles one SELECT; every problem in it is collected, not only the first."""
+
+    def __init__(self, program: Program, file: str, found: list[Problem]) -> None:
+        self.program = program
+        self.file = file
+        self.found = found
+        self.expressions: Expressions = expressions_of(program.catalogue, file, program.names, self._column)
+        self.sources: dict[str, Source] = {}
+        self.depth = 1
+        self.lines: list[str] = []
+        self._loaded: set[tuple[str, str]] = set()
+        self._has_edges = False
+
+    def compile(self, select: exp.Select, bind: Bind) -> Selected | None:
+        """None when it has problems."""
+        before = len(self.found)
+        if select.args.get("from_") is None:
+            self.found.append(Problem(self.file, *problems.place(select), "SELECT without FROM"))
+            return None
+        driver = self.attempt(lambda: self._add_source(select.args["from_"].this, "r", False))
+        joins = []
+        for n, join in enumerate(select.args.get("joins") or []):
+            added = self.attempt(lambda join=join, n=n: self._add_join(join, n + 1))  # type: ignore[misc]
+            if added is not None:
+                joins.append((added, join))
+        if driver is None or len(self.found) > before:
+            return None
+        where = select.args.get("where")
+        filters = list(_conjuncts(where.this)) if where is not None else []
+        seen = {driver.alias}
+        self._filter(filters, seen)
+        for source, join in joins:
+            self.attempt(lambda source=source, join=join: self._look_up(source, join, filters, seen, driver))  # type: ignore[misc]
+            seen.add(source.alias)
+            self._filter(filters, seen)
+        lines = self.attempt(lambda: bind(self, select.expressions))
+        for line in lines or []:
+            self.put(line)
+        if len(self.found) > before:
+            return None
+        looked_up = [_short(source.table) for source, _ in joins]
+        return Selected(_short(driver.table), looked_up, self.lines, self._has_edges)
+
+    def attempt(self, what: Callable[[], T]) -> T | None:
+        try:
+            return what()
+        except Refused as error:
+            self.found.append(error.problem)
+            return None
+
+    def put(self, line: str) -> None:
+        self.lines.append("    " * self.depth + line)
+
+    def stage(self, compile_it: Callable[[], Value]) -> Value:
+        """Compile a value and write the column loads it needs."""
+        value = compile_it()
+        self._load_used()
+        return value
+
+    def _load_used(self) -> None:
+        for source in self.sources.values():
+            for column, variable in source.used.items():
+                if (source.alias, column) not in self._loaded:
+                    self._loaded.add((source.alias, column))
+                    self.put(f"{variable} = {load(source, source.table.columns[column])}")
+
+    # tables
+
+    def _add_join(self, join: exp.Join, number: int) -> Source:
+        side, kind = join.side or "", join.kind or ""
+        if side not in ("", "LEFT") or kind not in ("", "INNER", "OUTER") or join.args.get("on") is None:
+            problems.refuse(
+                self.file,
+                join,
+                f"{side or kind or 'comma'} join: only JOIN … ON and LEFT JOIN … ON look a row up",
+            )
+        return self._add_source(join.this, f"l{number}", side == "LEFT")
+
+    def _add_source(self, node: exp.Expr, variable: str, optional: bool) -> Source:
+        if not isinstance(node, exp.Table):
+            problems.refuse(self.file, node, f"{type(node).__name__} in FROM: only tables")
+        catalogue = self.program.catalogue
+        if node.db and node.db != catalogue.schema:
+            problems.refuse(self.file, node, f"table {node.db}.{node.name}: only schema {catalogue.schema} is captured")
+        table = catalogue.tables.get(node.name)
+        if table is None and catalogue.kind == "postgres" and not node.this.quoted:
+            table = catalogue.tables.get(node.name.lower())
+        if table is None:
+            problems.refuse(
+                self.file,
+                node,
+                f"no table {node.name} in catalog.json: mend the name, or run `onhand source inspect`",
+            )
+        if not table.primary:
+            problems.refuse(
+                self.file, node, f"table {node.name} has no primary key: its rows cannot be told apart; add one"
+            )
+        alias = node.alias_or_name
+        if alias in self.sources:
+            problems.refuse(self.file, node, f"{alias} is named twice: give each table an alias of its own")
+        source = Source(alias, table, variable, optional, variable)
+        self.sources[alias] = source
+        return source
+
+    def _aliases(self, node: exp.Expr) -> set[str]:
+        return {self._resolve(column)[0].alias for column in node.find_all(exp.Column)}
+
+    # filters
+
+    def _filter(self, filters: list[exp.Expr], seen: set[str]) -> None:
+        for condition in list(filters):
+            aliases = self.attempt(lambda condition=condition: self._aliases(condition))  # type: ignore[misc]
+            if aliases is None:
+                filters.remove(condition)
+            elif aliases <= seen:
+                filters.remove(condition)
+                text = self.attempt(lambda condition=condition: self.expressions.true(condition))  # type: ignore[misc]
+                if text is not None:
+                    self._load_used()
+                    self.put(f"if {text}:")
+                    self.depth += 1
+
+    # lookups
+
+    def _look_up(self, source: Source, join: exp.Join, filters: list[exp.Expr], seen: set[str], driver: Source) -> None:
+        keys, rest = self._split_on(source, join, seen)
+        index = self._view(source.table, tuple(column for column, _ in keys))
+        key = f"k{source.variable[1:]}"
+        parts = [self.stage(lambda c=c, v=v: self._key(source, c, v)) for c, v in keys]  # type: ignore[misc]
+        key_text = _key_lines(key, parts)
+        for line in key_text:
+            self.put(line)
+        nullable = any(part.nullable for part in parts)
+        known = f"{key} is not None" if nullable else ""
+        holders = {alias for _, value in keys for alias in self._aliases(value)}
+        if len(holders) == 1 and driver.alias not in holders:
+            holder = self.sources[holders.pop()]
+            self._chain(holder, index, [value for _, value in keys], key, key_text)
+            if holder.optional:
+                self._edge(f"if {holder.variable} is BLANK{' and ' + known if known else ''}: ", index, key)
+        else:
+            self._edge(f"if {known}: " if known else "", index, key)
+        self.put(f"{source.variable} = L[{index}].get({key})" + (f" if {known} else None" if known else ""))
+        if source.optional:
+            self._optional(source, rest, seen)
+        else:
+            self.put(f"if {source.variable} is None:")
+            self.put(f"    {'if ' + known + ': ' if known else ''}missing.append(({index}, {key}))")
+            self.put("else:")
+            self.depth += 1
+            filters[:0] = rest
+
+    def _edge(self, condition: str, index: int, key: str) -> None:
+        self._has_edges = True
+        self.put(f"{condition}rests.append(({index}, {key}))")
+
+    def _split_on(
+        self, source: Source, join: exp.Join, seen: set[str]
+    ) -> tuple[list[tuple[str, exp.Expr]], list[exp.Expr]]:
+        """ON splits into equalities that cover a unique key of the table, and further conditions."""
+        pairs: dict[str, tuple[exp.Expr, exp.Expr]] = {}
+        rest = []
+        for condition in _conjuncts(join.args["on"]):
+            sides: tuple[tuple[exp.Expr, exp.Expr], ...] = ()
+            if isinstance(condition, exp.EQ):
+                sides = ((condition.left, condition.right), (condition.right, condition.left))
+            for a, b in sides:
+                if (
+                    isinstance(a, exp.Column)
+                    and self._resolve(a)[0] is source
+                    and self._aliases(b) <= seen
+                    and self._resolve(a)[1].name not in pairs
+                ):
+                    pairs[self._resolve(a)[1].name] = (condition, b)
+                    break
+            else:
+                rest.append(condition)
+        known = source.table.unique + self.program.unique.get(_short(source.table), ())
+        for unique in known:
+            if set(unique) <= set(pairs):
+                rest += [condition for column, (condition, _) in pairs.items() if column not in unique]
+                return [(column, pairs[column][1]) for column in unique], rest
+        keys = " or ".join(f"({', '.join(unique)})" for unique in known) or "it has none"
+        raise problems.refusal(
+            self.file,
+            join,
+            f"ON must fix a unique key of {source.table.name}, {keys}, by columns of tables named before it: more than "
+            "one row could match; declare a key the catalogue hides under `unique` in source.yaml",
+        )
+
+    def _optional(self, source: Source, rest: list[exp.Expr], seen: set[str]) -> None:
+        """A LEFT JOIN row counts only if the further ON conditions hold; otherwise all its columns are NULL."""
+        for condition in rest:
+            if not self._aliases(condition) <= seen | {source.alias}:
+                problems.refuse(self.file, condition, "ON may use only this table and those named before it")
+        if rest:
+            kept, source.used, source.prefix = source.used, {}, f"j{source.variable[1:]}"
+            tests = [self.expressions.true(condition) for condition in rest]
+            inner, source.used, source.prefix = source.used, kept, source.variable
+            self._load_used()
+            self.put(f"if {source.variable} is not None:")
+            for column, variable in inner.items():
+                self.put(f"    {variable} = {load(source, source.table.columns[column])}")
+            self.put(f"    if not ({' and '.join(tests)}): {source.variable} = None")
+        self.put(f"if {source.variable} is None: {source.variable} = BLANK")
+
+    def _view(self, table: Table, columns: tuple[str, ...]) -> int:
+        """The number of the keyed view of a table."""
+        lookup = Lookup(table.name, columns)
+        lookups = self.program.lookups
+        if lookup not in lookups:
+            source = Source("", table, "l", False, "l")
+            loads, parts = [], []
+            for name in columns:
+                column = table.columns[name]
+                self.program.need(table, name)
+                value = replace(_value_of(source, column), code=f"l_{table.fields[name]}")
+                loads.append(f"{value.code} = {load(source, column)}")
+                parts.append(self.expressions.folded(None, value, value)[0] if value.kind == Kind.TEXT else value)
+            body = "".join(f"    {line}\n" for line in [*loads, *_key_lines("k", parts)])
+            self.program.functions.append(f"def view_{len(lookups)}(l):\n{body}    return k\n")
+            lookups.append(lookup)
+        return lookups.index(lookup)
+
+    def _chain(self, holder: Source, index: int, values: list[exp.Expr], key: str, key_text: list[str]) -> None:
+        columns = sorted({self._resolve(c)[1].name for value in values for c in value.find_all(exp.Column)})
+        loads = [f"{holder.used[c]} = {load(holder, holder.table.columns[c])}" for c in columns]
+        body = "".join(f"    {line}\n" for line in [*loads, *key_text])
+        mark = (holder.table.name, index, f"{holder.variable} {body}")
+        if mark not in self.program.chains:
+            name = f"chain_{len(self.program.chains)}"
+            self.program.functions.append(f"def {name}({holder.variable}):\n{body}    return {key}\n")
+            self.program.chains[mark] = name
+
+    def _key(self, source: Source, name: str, node: exp.Expr) -> Value:
+        value, target = self.expressions.value(node), _value_of(source, source.table.columns[name])
+        numbers = (Kind.INT, Kind.EXACT)
+        if value.kind in (Kind.FLOAT, Kind.OTHER) or target.kind in (Kind.FLOAT, Kind.OTHER):
+            problems.refuse(self.file, node, f"{target.kind} column {name} cannot be a key")
+        if value.unrounded:
+            problems.refuse(self.file, node, "round the quotient before comparing it: ROUND(a / b, n)")
+        if value.kind != target.kind and not (value.kind in numbers and target.kind in numbers):
+            problems.refuse(self.file, node, f"{value.kind} joined to {target.kind} column {name}: CAST it")
+        return self.expressions.folded(node, value, target)[0] if value.kind == Kind.TEXT else value
+
+    # columns
+
+    def _resolve(self, node: exp.Column) -> tuple[Source, Column]:
+        name, alias = node.name, node.table
+        mariadb = self.program.catalogue.kind == "mariadb"
+
+        def same(a: str, b: str, exactly: bool) -> bool:
+            return a == b or (not exactly and a.lower() == b.lower())
+
+        found = [
+            (source, column)
+            for source in self.sources.values()
+            if not alias or same(source.alias, alias, False)
+            for column in source.table.columns.values()
+            if same(column.name, name, bool(node.this.quoted) and not mariadb)
+        ]
+        if len(found) != 1:
+            why = "is ambiguous: name its table" if found else "is not in catalog.json: mend the name, or inspect again"
+            problems.refuse(self.file, node, f"column {alias + '.' if alias else ''}{name} {why}")
+        return found[0]
+
+    def _column(self, node: exp.Column) -> Value:
+        source, column = self._resolve(node)
+        self.program.need(source.table, column.name)
+        field_name = source.table.fields[column.name]
+        variable = source.used.setdefault(column.name, f"{source.prefix}_{field_name}")
+        return replace(_value_of(source, column), code=variable)
+
+
+def _value_of(source: Source, column: Column) -> Value:
+    scale = column.scale if column.kind == Kind.EXACT else 0 if column.kind == Kind.INT else None
+    return Value(
+        "",
+        column.kind,
+        column.nullable or source.optional,
+        True,
+        scale=scale,
+        collation=column.collation if column.kind == Kind.TEXT else None,
+        padded=column.padded,
+        single=column.single,
+    )
+
+
+def load(source: Source, column: Column) -> str:
+    """The column as the compiled code sees it, from the row as Debezium sent it."""
+    text = f"{source.variable}.{source.table.fields[column.name]}"
+    form = None
+    if column.kind == Kind.DATE:
+        form = "both.date({})"
+    elif column.kind in (Kind.STAMP, Kind.INSTANT):
+        form = "both.stamp({})"
+    elif column.padded:
+        form = "{}.rstrip(' ')"
+    elif column.unsigned and column.type == "bigint":
+        form = "both.unsigned({})"
+    if form is None:
+        return text
+    if column.nullable or source.optional:
+        return f"{form.format('_v')} if (_v := {text}) is not None else None"
+    return form.format(text)
+
+
+def _key_lines(key: str, parts: list[Value]) -> list[str]:
+    """Statements that set `key` to the tuple of the parts, or None when one of them is NULL."""
+    names = [f"{key}_{n}" for n in range(len(parts))]
+    tests = [f"{name} is None" for name, part in zip(names, parts, strict=True) if part.nullable]
+    if not tests:
+        return [f"{key} = ({', '.join(part.code for part in parts)},)"]
+    made = f"({', '.join(names)},)"
+    lines = [f"{name} = {part.code}" for name, part in zip(names, parts, strict=True)]
+    return [*lines, f"{key} = None if {' or '.join(tests)} else {made}"]
+
+
+def _conjuncts(node: exp.Expr) -> Iterator[exp.Expr]:
+    if isinstance(node, exp.Paren):
+        yield from _conjuncts(node.this)
+    elif isinstance(node, exp.And):
+        yield from _conjuncts(node.left)
+        yield from _conjuncts(node.right)
+    else:
+        yield node

@@ -1,0 +1,121 @@
+"""source.yaml: what a source is, beside its SQL.  Every mistake is told at once, with file and line."""
+
+from __future__ import annotations
+
+import zoneinfo
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from schemas.errors import InvalidInput
+
+FILE = "source.yaml"
+Deletion = Literal["cancelled", "archived", "removed"]
+NOT_PROVEN = {
+    "oracle": "Oracle",
+    "sqlserver": "SQL Server",
+    "mysql": "MySQL",
+    "db2": "Db2",
+    "informix": "Informix",
+}
+
+
+class SourceConfig(BaseModel):
+    """One source system."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")
+    """Names the topic cdc.<name>, the lane and the connector; equals the folder's name."""
+    kind: Literal["postgres", "mariadb"]
+    """Database product: parser, semantics, positions and audit follow it."""
+    schema_: str = Field(alias="schema", min_length=1)
+    """Schema (PostgreSQL) or database (MariaDB) that holds the tables."""
+    time_zone: str = "UTC"
+    """What a time stamp without a zone means."""
+    expand: dict[str, list[str]] = {}
+    """`${name}` in the SQL files → values; each file is compiled once per value."""
+    unique: dict[str, list[list[str]]] = {}
+    """Table → keys the catalogue does not show."""
+    statuses: dict[str, dict[str, dict[str, str]]] = {}
+    """File (orders, shipments) → status column → the source's code → the contract's symbol."""
+    deletions: dict[str, Deletion] = {}
+    """Table → what the delete of its row means: `archived` keeps its postings until their claim is closed, `removed`
+    (the default) withdraws them, `cancelled` withdraws them and cancels the order part."""
+
+    @field_validator("kind", mode="before")
+    @classmethod
+    def _proven(cls, value: Any) -> Any:
+        if value in NOT_PROVEN:
+            raise ValueError(f"{NOT_PROVEN[value]} is not proven yet: postgres or mariadb")
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            zoneinfo.ZoneInfo(value)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"{value} is no time zone: write it like Europe/Paris") from None
+        return value
+
+
+class _Lines(dict[tuple[Any, ...], int]):
+    """Path of a YAML value → its line."""
+
+    def of(self, path: tuple[Any, ...]) -> int:
+        while path and path not in self:
+            path = path[:-1]
+        return self.get(path, 1)
+
+
+def load_source(path: Path) -> SourceConfig:
+    """Raises InvalidInput with every mistake, one a line."""
+    if not path.is_file():
+        raise InvalidInput(f"{path}: missing; a source folder begins with it: name, kind, schema")
+    return parse_source(path.read_text(), str(path))
+
+
+def parse_source(text: str, file: str = FILE) -> SourceConfig:
+    """Raises InvalidInput with every mistake, one a line."""
+    lines = _Lines()
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        raw = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise InvalidInput(f"{file}:{line}: {error.problem}") from None
+    twice = _note_lines(node, (), lines) if node is not None else []
+    if not isinstance(raw, dict):
+        raise InvalidInput(f"{file}:1: name, kind and schema are needed")
+    found = [f"{file}:{line}: {key} stands there twice" for key, line in twice]
+    try:
+        config = SourceConfig.model_validate(raw)
+    except ValidationError as error:
+        for e in error.errors():
+            where = ".".join(map(str, e["loc"]))
+            reason = e["msg"].removeprefix("Value error, ")
+            found.append(f"{file}:{lines.of(tuple(e['loc']))}: {where}: {reason}")
+        raise InvalidInput("\n".join(found)) from None
+    if found:
+        raise InvalidInput("\n".join(found))
+    return config
+
+
+def _note_lines(node: yaml.Node, path: tuple[Any, ...], lines: _Lines) -> list[tuple[str, int]]:
+    """Notes every value's line; answers the keys that stand twice."""
+    twice = []
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*path, key.value)
+            if here in lines:
+                twice.append((key.value, key.start_mark.line + 1))
+            lines[here] = key.start_mark.line + 1
+            twice += _note_lines(value, here, lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for n, value in enumerate(node.value):
+            lines[(*path, n)] = value.start_mark.line + 1
+            twice += _note_lines(value, (*path, n), lines)
+    return twice
