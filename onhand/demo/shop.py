@@ -50,6 +50,8 @@ class Shop:
         """How often a webhook told an older version than the shop already had; must stay 0."""
         self.last_age_us: int | None = None
         """Microseconds from the source commit that the last webhook told of to its arrival."""
+        self.on_tag: Callable[[str, ShelfTag], None] | None = None
+        """Called with what was just told, for measurements."""
         self._seen_ids: dict[str, None] = {}
         self.repeated = 0
         """Webhooks that came again under the same id and changed nothing."""
@@ -110,7 +112,9 @@ class Shop:
             self.last_age_us = time.time_ns() // 1000 - item["committed_us"]
         quantities = {location: Decimal(text) for location, text in item["quantities"].items()}
         network = quantities.pop(NETWORK)
-        self.tags[item["sku"]] = ShelfTag(network, quantities, version)
+        tag = self.tags[item["sku"]] = ShelfTag(network, quantities, version)
+        if self.on_tag is not None:
+            self.on_tag(item["sku"], tag)
 
     def order(self, sku: str, quantity: int) -> int | None:
         """Sell if what was told allows it: the number of the order in the ERP, or None."""
