@@ -29,12 +29,12 @@ Check = Callable[[], dict[str, Any]]
 class HealthServer:
     """Answers in a thread of its own until it is closed."""
 
-    def __init__(self, place: Path | int, check: Check) -> None:
-        """`place`: the file to write a free port to, or the port itself.
+    def __init__(self, place: Path | int, check: Check, port: int = 0) -> None:
+        """`place`: the file to write the port to, or the port itself.  `port` 0: a free one.
 
         Raises EnvironmentFault when the port is in use.
         """
-        port = place if isinstance(place, int) else 0
+        port = place if isinstance(place, int) else port
         try:
             self._server = ThreadingHTTPServer((HOST, port), _handler(check))
         except OSError as error:
@@ -96,9 +96,8 @@ def health_file(data_dir: Path, process: str) -> Path:
 
 def serve_health(settings: Settings, name: str, check: Check) -> HealthServer:
     """The health server of process `name` (`source-erp`, `inventory`, …) as the settings want it."""
-    if settings.health_port:
-        return HealthServer(settings.health_port, check)
-    return HealthServer(health_file(settings.data_dir, full_name(name, settings.instance)), check)
+    place = health_file(settings.data_dir, full_name(name, settings.instance))
+    return HealthServer(place, check, settings.health_port)
 
 
 def ask_health(data_dir: Path, process: str, timeout_s: float = 2.0) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from onhand.stack.local import COMPONENTS, LocalStack, configured_processes, con
 from onhand.stack.process import Identity, tail, wait_until
 from onhand.stack.records import Phase, clear_leftovers, read_record, take_lock
 from onhand.stack.site import Ports, Site
-from onhand.stack.status import COLUMNS, healthy, status_rows
+from onhand.stack.status import COLUMNS, healthy, remarks, status_rows
 from onhand.stack.supervision import GRACE_S
 from schemas.errors import EXIT_RUNTIME, EnvironmentFault, InvalidInput
 
@@ -76,6 +76,7 @@ def _supervise(settings: Settings, components: list[str], processes: list[str]) 
         for name in processes:
             stack.start_process(name)
             _tell(f"{name} started")
+        stack.supervisor.enter(Phase.READY)
         _tell("everything is up; `onhand status` looks at it, Ctrl-C or `onhand down` stops it")
         stack.supervisor.watch(threading.Event())
 
@@ -157,6 +158,9 @@ def status(as_json: bool) -> None:
     settings = load_settings()
     rows = status_rows(settings.data_dir)
     show_rows(rows, COLUMNS, as_json=as_json, empty="nothing is up; `onhand up` starts it")
+    if not as_json:
+        for line in remarks(rows):
+            click.echo(line)
     if not healthy(rows):
         sys.exit(EXIT_RUNTIME)
 

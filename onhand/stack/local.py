@@ -126,7 +126,7 @@ class LocalStack:
                 require_free_ports(component)
             self.site.write_endpoints()
             self._start_components()
-            self.supervisor.enter(Phase.READY)
+            self.supervisor.enter(Phase.SERVERS)
         except BaseException:
             self.close()
             raise

@@ -78,3 +78,7 @@ def services_stay_down(policy: Path = POLICY) -> Iterator[None]:
         else:
             policy.write_bytes(kept)
             policy.chmod(mode)
+
+
+if __name__ == "__main__":
+    ensure_packages(PROGRAMS, print)

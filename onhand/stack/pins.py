@@ -3,7 +3,7 @@
 `versions.toml` is the one pin file.  Fetching goes through jgo into a cache outside the work tree (`ONHAND_CACHE`, else
 the XDG cache folder); what is assembled there is named after its pins, so a changed pin makes a new folder and a
 finished folder is never touched again.  After changing a coordinate, `python -m onhand.stack.pins` prints
-the file with new sums.
+the file with new sums; `… copy plugins FOLDER` is what docker/Dockerfile uses.
 """
 
 from __future__ import annotations
@@ -92,15 +92,19 @@ def fetch(tell: Callable[[str], None] = lambda line: None) -> Distribution:
 
     Raises EnvironmentFault when a file cannot be fetched or is not the pinned one.
     """
-    pins = read_pins()
+    return Distribution(
+        kafka_libs=fetch_section("kafka", tell),
+        plugins=fetch_section("plugins", tell),
+        registry=fetch_section("registry", tell),
+    )
+
+
+def fetch_section(section: str, tell: Callable[[str], None] = lambda line: None) -> Path:
+    """The folder of one section of the pin file; as `fetch`."""
     cache = cache_dir()
     cache.mkdir(parents=True, exist_ok=True)
     with _locked(cache / "lock"):
-        return Distribution(
-            kafka_libs=_assemble(cache, "kafka", pins["kafka"], tell),
-            plugins=_assemble(cache, "plugins", pins["plugins"], tell),
-            registry=_assemble(cache, "registry", pins["registry"], tell),
-        )
+        return _assemble(cache, section, read_pins()[section], tell)
 
 
 def _assemble(cache: Path, section: str, pins: Mapping[str, str], tell: Callable[[str], None]) -> Path:
@@ -176,10 +180,11 @@ def render_pins(text: str, cache: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def clear() -> None:
-    """Delete the cache."""
-    shutil.rmtree(cache_dir(), ignore_errors=True)
-
-
 if __name__ == "__main__":
-    sys.stdout.write(render_pins(PIN_FILE.read_text(), cache_dir()))
+    match sys.argv[1:]:
+        case []:
+            sys.stdout.write(render_pins(PIN_FILE.read_text(), cache_dir()))
+        case ["copy", section, target]:
+            shutil.copytree(fetch_section(section), target)
+        case _:
+            sys.exit("usage: python -m onhand.stack.pins [copy SECTION FOLDER]")

@@ -32,6 +32,8 @@ class Phase(StrEnum):
     """Of the whole stack."""
 
     STARTING = "starting"
+    SERVERS = "servers"
+    """The servers are ready; topics and processes follow."""
     READY = "ready"
     STOPPING = "stopping"
 

@@ -10,7 +10,7 @@ from onhand.health import ask_health
 from onhand.stack.component import port_answers
 from onhand.stack.records import Phase, Record, Row, State, read_record
 
-COLUMNS = ("name", "pid", "state", "port", "restarts", "since", "health", "what to do")
+COLUMNS = ("name", "pid", "state", "port", "restarts", "since", "health")
 
 
 def status_rows(data_dir: Path, now_us: int | None = None) -> list[dict[str, Any]]:
@@ -23,6 +23,11 @@ def status_rows(data_dir: Path, now_us: int | None = None) -> list[dict[str, Any
         return []
     now = now_us if now_us is not None else time.time_ns() // 1000
     return [_supervisor_row(record), *(_row(data_dir, record, row, now) for row in record.rows)]
+
+
+def remarks(rows: list[dict[str, Any]]) -> list[str]:
+    """One line for everything that is red: what is wrong and what to do."""
+    return [f"{row['name']}: {row['detail']} → {row['what to do']}" for row in rows if row["what to do"]]
 
 
 def healthy(rows: list[dict[str, Any]]) -> bool:
@@ -39,13 +44,14 @@ def _supervisor_row(record: Record) -> dict[str, Any]:
         "port": None,
         "restarts": None,
         "since": None,
-        "health": "" if alive else "not running",
+        "health": "" if alive else "red",
+        "detail": "" if alive else "not running",
         "what to do": "" if alive else "it crashed: `onhand down`, then `onhand up`",
     }
 
 
 def _row(data_dir: Path, record: Record, row: Row, now_us: int) -> dict[str, Any]:
-    health, action = _judge(data_dir, record, row)
+    detail, action = _judge(data_dir, record, row)
     return {
         "name": row.name,
         "pid": row.pid,
@@ -53,7 +59,8 @@ def _row(data_dir: Path, record: Record, row: Row, now_us: int) -> dict[str, Any
         "port": row.port,
         "restarts": row.restarts,
         "since": duration(now_us - row.since_us),
-        "health": health,
+        "health": "red" if action else "starting" if row.state is State.STARTING else "ok",
+        "detail": detail,
         "what to do": action,
     }
 

@@ -1,0 +1,48 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+BIN := .venv/bin
+STAMP := .venv/.installed
+CODE := onhand schemas streams sinks tests bench
+
+.PHONY: help venv demo test test-fast lint types imports format bench clean
+
+help:  ## list these targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+venv: $(STAMP)  ## make .venv with onhand and all it needs
+
+$(STAMP): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: $(STAMP)  ## the main job on a demo ERP, WMS and shop, judged and audited
+	$(BIN)/onhand demo run
+
+test: lint types imports  ## every check: lint, types, imports, then all tests on the real stack
+	$(BIN)/pytest
+
+test-fast: lint types imports  ## every check that needs no servers
+	$(BIN)/pytest -m 'not integration'
+
+lint: $(STAMP)  ## ruff; never edits
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+
+types: $(STAMP)  ## mypy, strict
+	$(BIN)/mypy
+
+imports: $(STAMP)  ## which layer may import which
+	$(BIN)/lint-imports
+
+format: $(STAMP)  ## let ruff edit
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+bench: $(STAMP)  ## throughput and latency, each beside its peer
+	$(BIN)/python -m bench
+
+clean:  ## stop the stack, delete its state and everything made here (not the download cache)
+	test ! -x $(BIN)/onhand || $(BIN)/onhand down --wipe
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
