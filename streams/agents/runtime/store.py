@@ -1,0 +1,170 @@
+"""The local state: one RocksDB per partition, written once per unit, together with where it stands.
+
+The changelog is the truth.  The store is a copy of it up to one marker, so it needs no sync to disk: after a crash of
+the machine it stands at an older marker and is brought forward from there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from faust.stores.base import Store
+from rocksdict import BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch
+
+from schemas.errors import Fatal
+from streams.agents.runtime.marker import Changes, Standing, decode_standing, encode_standing
+
+STANDING_KEY = b"\0standing"
+ORIGIN_KEY = b"\0origin"
+
+
+class Origin(msgspec.Struct, frozen=True, array_like=True):
+    """Which changelog the copy was made from, and when it was last written."""
+
+    changelog_id: str
+    written_s: int
+
+
+class PartitionStore:
+    """State of one partition on disk.  Raises Fatal, naming the directory, when it cannot be read or written."""
+
+    def __init__(self, path: Path, cache: Cache) -> None:
+        self.path = path
+        self._cache = cache
+        self._db = self._open()
+        self._get = self._db.get
+
+    def _open(self) -> Rdict:
+        options = Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.set_write_buffer_size(16 << 20)
+        options.set_max_write_buffer_number(2)
+        options.set_keep_log_file_num(2)
+        options.set_max_log_file_size(1 << 20)
+        table = BlockBasedOptions()
+        table.set_block_cache(self._cache)
+        table.set_bloom_filter(10, False)
+        options.set_block_based_table_factory(table)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            return Rdict(str(self.path), options)
+        except Exception as error:
+            raise self._failed("open", error) from error
+
+    def get(self, key: bytes) -> bytes | None:
+        try:
+            value: bytes | None = self._get(key)
+        except Exception as error:
+            raise self._failed("read", error) from error
+        return value
+
+    def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Pairs whose key begins with `prefix`, key ≥ `start`, ascending, as of the call."""
+        iterator = self._db.iter(ReadOptions())
+        iterator.seek(max(prefix, start))
+        while iterator.valid():
+            key = iterator.key()
+            if not key.startswith(prefix):
+                return
+            yield key, iterator.value()
+            iterator.next()
+
+    def standing(self) -> Standing:
+        raw = self.get(STANDING_KEY)
+        return Standing() if raw is None else decode_standing(raw)
+
+    def origin(self) -> Origin | None:
+        raw = self.get(ORIGIN_KEY)
+        return None if raw is None else msgspec.msgpack.decode(raw, type=Origin)
+
+    def begin(self, changelog_id: str) -> None:
+        """Note, while nothing is written yet or at each take-over, which changelog this copies."""
+        batch = WriteBatch(raw_mode=True)
+        batch.put(ORIGIN_KEY, msgspec.msgpack.encode(Origin(changelog_id, int(time.time()))))
+        self._write(batch)
+
+    def settle(self, changes: Changes, standing: Standing) -> None:
+        """Changes and standing in one write: both or neither."""
+        batch = WriteBatch(raw_mode=True)
+        put, delete = batch.put, batch.delete
+        for key, value in changes.items():
+            if value is None:
+                delete(key)
+            else:
+                put(key, value)
+        put(STANDING_KEY, encode_standing(standing))
+        self._write(batch)
+
+    def wipe(self) -> None:
+        """Forget everything; the changelog brings it back."""
+        self._db.close()
+        shutil.rmtree(self.path)
+        self._db = self._open()
+        self._get = self._db.get
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _write(self, batch: WriteBatch) -> None:
+        try:
+            self._db.write(batch)
+        except Exception as error:
+            raise self._failed("write", error) from error
+
+    def _failed(self, what: str, error: Exception) -> Fatal:
+        return Fatal(
+            f"local state {self.path}: cannot {what}: {error}. Nothing is lost: free space or mend the directory "
+            "(deleting it is safe, it is rebuilt from the changelog) and start again"
+        )
+
+
+class RowStore(Store):  # type: ignore[type-arg]
+    """Faust store `rows://`: holds the partition stores of one table.  Its directory belongs to one process."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._cache = Cache(int((self.options or {}).get("block_cache_bytes", 64 << 20)))
+        self._open: dict[int, PartitionStore] = {}
+
+    def partition(self, partition: int) -> PartitionStore:
+        """The store of one partition, opened when it is first asked for."""
+        store = self._open.get(partition)
+        if store is None:
+            path = Path(os.fspath(self.app.conf.tabledir)) / self.table_name / str(partition)
+            store = self._open[partition] = PartitionStore(path, self._cache)
+        return store
+
+    def close_partition(self, partition: int) -> None:
+        if (store := self._open.pop(partition, None)) is not None:
+            store.close()
+
+    # What Faust asks of a store.  Recovery and writing go through PartitionStore, so most of it is never used.
+
+    def persisted_offset(self, tp: Any) -> int | None:
+        return None
+
+    def set_persisted_offset(self, tp: Any, offset: int) -> None:
+        raise NotImplementedError("a unit settles its standing with its changes")
+
+    def apply_changelog_batch(self, batch: Any, to_key: Any, to_value: Any) -> None:
+        for _ in batch:
+            raise NotImplementedError("the owner of a partition recovers it, see streams.agents.runtime.owner")
+
+    def reset_state(self) -> None:
+        """Nothing is kept outside the partition stores."""
+
+    async def backup_partition(self, tp: Any, flush: bool = True, purge: bool = False, keep: int = 1) -> None:
+        raise NotImplementedError("the changelog is the backup")
+
+    def restore_backup(self, tp: Any, latest: bool = True, backup_id: int = 0) -> None:
+        raise NotImplementedError("the changelog is the backup")
+
+    async def on_stop(self) -> None:
+        for partition in list(self._open):
+            self.close_partition(partition)

@@ -1,0 +1,335 @@
+"""Faust, a poll at a time: the transport `chunked://`.
+
+Faust hands an agent one record.  This transport hands it one *chunk*: every record of one partition that one poll
+returned.  To the rest of Faust a chunk is a single message whose offset is that of its last record, so streams, flow
+control and rebalancing work unchanged and their cost is paid per chunk.
+
+Faust may lose a chunk on the way (it empties its queues at the end of a rebalance) and acknowledges whatever leaves a
+stream's loop.  So nothing here trusts it with positions: the owner of a partition knows the next offset it needs,
+asks for it again when another comes (`seek`), and only what it has settled is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import faust
+from aiokafka.errors import KafkaError
+from aiokafka.partitioner import murmur2
+from faust.transport.consumer import ensure_TP
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from schemas.errors import Fatal
+
+if TYPE_CHECKING:
+    from streams.agents.runtime.app import StageApp
+
+OUTPUT_BATCH_BYTES = 900_000
+"""Outputs leave in batches of about this size: topics that are not ours have Kafka's default limit of 1 MiB."""
+
+UNIT_BATCH_BYTES = 7 << 20
+"""A unit's one batch: stages close at 3 MiB, owed keys come on top; the changelog takes 8 MiB."""
+
+SMALL_POLL = 100
+"""Records; after a smaller poll the next one waits for `gather_s`, because small polls cost as much as large ones."""
+
+BUSY_WAIT_S = 0.01
+"""How long a poll waits for quiet partitions while another has as many chunks waiting as it may."""
+
+IDLE_WAIT_S = 0.1
+"""Pause between looks when nothing is owned."""
+
+KeyValue = tuple[bytes, bytes | None]
+Header = tuple[str, bytes]
+
+
+class Chunk(list[Any]):
+    """The records of one partition from one poll, as aiokafka has them, ascending by offset."""
+
+    __slots__ = ("tp",)
+
+    def __init__(self, tp: TP, records: Iterable[Any]) -> None:
+        super().__init__(records)
+        self.tp = tp
+
+
+class ChunkSchema(faust.Schema[Any, Any]):
+    """Passes a chunk through untouched: nothing is decoded, so nothing is acknowledged for a decoding error."""
+
+    def compile(self, app: Any, **_: Any) -> Any:
+        async def decode(message: Any, *, propagate: bool = False) -> Any:
+            return app.create_event(None, message.value, None, message)
+
+        return decode
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread that polls; renews the lease by its heartbeats."""
+
+    app: StageApp
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust sets 1500.  aiokafka has one fetch in flight per broker, and a partition left out of it waits so long.
+        consumer._fetch_max_wait_ms = self.app.tuning.fetch_wait_ms
+        return consumer
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        coordinator = self._ensure_consumer()._coordinator
+        beat = coordinator._do_heartbeat
+        lease = self.app.lease
+
+        async def leased() -> bool:
+            sent_at = lease.clock()
+            accepted = bool(await beat())
+            if accepted:
+                lease.renew(sent_at)
+            return accepted
+
+        coordinator._do_heartbeat = leased
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        self.app.lease.renew(self.app.lease.clock())
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def pause(self, tps: Iterable[TP]) -> None:
+        """Do not even fetch from these (Faust's own pause only holds back what was fetched)."""
+        await self.call_thread(self._pause, list(tps))
+
+    async def _pause(self, tps: list[TP]) -> None:
+        consumer = self._ensure_consumer()
+        assignment = consumer.assignment()
+        consumer.pause(*(tp for tp in map(driver.ensure_aiokafka_TP, tps) if tp in assignment))
+
+    async def seek_if_assigned(self, tp: TP, offset: int) -> None:
+        """Fetch from `offset` next; nothing when the partition is no longer ours."""
+        await self.call_thread(self._seek_if_assigned, tp, offset)
+
+    async def _seek_if_assigned(self, tp: TP, offset: int) -> None:
+        consumer = self._ensure_consumer()
+        if tp in consumer.assignment():
+            consumer.seek(driver.ensure_aiokafka_TP(tp), offset)
+
+    async def leave_group(self) -> None:
+        """Tell the group at once that our partitions are free."""
+        await self.call_thread(self._leave_group)
+
+    async def _leave_group(self) -> None:
+        await self._ensure_consumer()._coordinator._maybe_leave_group()
+
+    async def fetch_position(self, tp: TP) -> int | None:
+        """Next offset that will be handed out; None when not known."""
+        position: int | None = await self.call_thread(self._fetch_position, tp)
+        return position
+
+    async def _fetch_position(self, tp: TP) -> int | None:
+        subscription = self._ensure_consumer()._subscription.subscription
+        assignment = subscription.assignment if subscription else None
+        if assignment is None or tp not in assignment.tps:
+            return None
+        state = assignment.state_value(tp)
+        return state.position if state is not None and state.has_valid_position else None
+
+
+class Consumer(driver.Consumer):
+    """Hands out chunks of partitions that have an owner, and commits what the owners have settled."""
+
+    app: StageApp
+    _thread: ConsumerThread
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._committed: dict[TP, int] = {}
+        self._gather_s = 0.0
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
+        if self._gather_s:
+            await asyncio.sleep(self._gather_s)
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
+        # Faust's own back-pressure lets a poll wait a second for quiet partitions while a busy one has room again.
+        active = {tp for tp in self._get_active_partitions() if self.app.needs(tp) is not None}
+        ready = {tp for tp in active if self.app.has_room(tp)}
+        if not ready:
+            await asyncio.sleep(BUSY_WAIT_S if active else IDLE_WAIT_S)
+            return
+        records = await self._getmany(active_partitions=ready, timeout=timeout if ready == active else BUSY_WAIT_S)
+        few = records and sum(map(len, records.values())) < SMALL_POLL
+        self._gather_s = self.app.tuning.gather_s if few else 0.0
+        for raw_tp, batch in records.items():
+            tp = ensure_TP(raw_tp)
+            needed = self.app.needs(tp)
+            if self.should_stop or needed is None:
+                continue  # nobody owns it now; the next owner seeks to where it stands
+            if not self.flow_active or self.app.rebalancing:
+                # Until a rebalance has ended Faust may empty its queues: hand out nothing, fetch it again.
+                await self.seek(tp, needed)
+                continue
+            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+            chunk = Chunk(tp, batch)
+            self.app.handed_out(chunk)
+            yield tp, self._to_message(tp, chunk)
+
+    def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
+        last = record[-1]
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            last.offset,
+            last.timestamp / 1000.0,
+            last.timestamp_type,
+            [],
+            None,
+            record,
+            None,
+            0,
+            0,
+            tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    async def seek(self, partition: TP, offset: int) -> None:
+        self._read_offset[partition] = None
+        await self._thread.seek_if_assigned(partition, offset)
+
+    async def perform_seek(self) -> None:
+        """Every owned partition goes to where its state stands; committed offsets are for monitoring."""
+        for tp, offset in self.app.positions().items():
+            await self.seek(tp, offset)
+
+    async def fetch_position(self, tp: TP) -> int | None:
+        return await self._thread.fetch_position(tp)
+
+    async def pause_fetching(self, tps: Iterable[TP]) -> None:
+        await self._thread.pause(tps)
+
+    async def commit_positions(self, positions: dict[TP, int]) -> None:
+        """A last commit before leaving."""
+        if positions:
+            await self._commit(positions)
+
+    async def leave_group(self) -> None:
+        await self._thread.leave_group()
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        for acked, index in zip(self._acked.values(), self._acked_index.values(), strict=True):
+            acked.clear()
+            index.clear()
+        yield from (tp for tp, offset in self.app.positions().items() if self._committed.get(tp) != offset)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        offset = self.app.positions().get(tp)
+        if offset is not None:
+            self._committed[tp] = offset
+        return offset
+
+    def _should_commit(self, tp: TP, offset: int | None) -> bool:
+        return offset is not None
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Faust's bookkeeping of offsets that never come; ours needs none."""
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        await self.app.release_partitions()
+        self._committed.clear()
+        await super().on_partitions_revoked(revoked)
+
+
+class Producer(driver.Producer):
+    """Sends whole batches, idempotent and acknowledged by all replicas, and only under a valid lease."""
+
+    app: StageApp
+
+    def _settings_extra(self) -> dict[str, Any]:
+        return {"acks": "all", "enable_idempotence": True}
+
+    def _new_producer(self, transactional_id: str | None = None) -> Any:
+        producer = super()._new_producer(transactional_id)
+        client = producer.client
+        send = client.send
+        lease, fail_stop = self.app.lease, self.app.fail_stop
+
+        async def leased(node: Any, request: Any, **kwargs: Any) -> Any:
+            if type(request).__name__ == "ProduceRequest":
+                try:
+                    lease.check()
+                except Fatal as error:
+                    fail_stop(str(error))
+            return await send(node, request, **kwargs)
+
+        client.send = leased
+        return producer
+
+    async def append(self, topic: str, partition: int, records: Sequence[KeyValue], headers: list[Header]) -> int:
+        """Append all records as one batch, whole or not at all; the offset of the first, acknowledged."""
+        producer = self._ensure_producer()
+        batch = producer.create_batch()
+        add = batch.append
+        for key, value in records:
+            if add(timestamp=None, key=key, value=value, headers=headers) is None:
+                size = sum(len(k) + len(v or b"") for k, v in records)
+                raise Fatal(
+                    f"{topic}-{partition}: a unit of {len(records)} records and {size} bytes does not fit one batch of "
+                    f"{UNIT_BATCH_BYTES} bytes: the stage must close its units earlier (streams.core.unit.UNIT_BYTES)"
+                )
+        future = await producer.send_batch(batch, topic, partition=partition)
+        return int((await future).offset)
+
+    async def send_run(
+        self, topic: str, partition: int, records: Sequence[KeyValue], headers: list[Header]
+    ) -> list[tuple[int, int]]:
+        """Send records in order, in batches; (first offset, count) of each batch, acknowledged."""
+        producer = self._ensure_producer()
+        pending: list[tuple[Any, int]] = []
+        batch, size, count = producer.create_batch(), 0, 0
+        for key, value in records:
+            length = len(key) + len(value or b"") + 64
+            if count and size + length > OUTPUT_BATCH_BYTES:
+                pending.append((await producer.send_batch(batch, topic, partition=partition), count))
+                batch, size, count = producer.create_batch(), 0, 0
+            if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+                raise Fatal(f"{topic}-{partition}: the output {key!r} of {length} bytes does not fit a batch")
+            size += length
+            count += 1
+        if count:
+            pending.append((await producer.send_batch(batch, topic, partition=partition), count))
+        return [(int((await future).offset), number) for future, number in pending]
+
+    async def partitions_of(self, topic: str) -> int:
+        """Number of partitions.  Raises Fatal when the topic does not exist."""
+        try:
+            found = await self._ensure_producer().partitions_for(topic)
+        except KafkaError as error:
+            raise Fatal(f"output topic {topic}: {error!r}; create it: onhand topics apply") from error
+        return len(found)
+
+
+class Partitioner:
+    """murmur2, as Java and `murmur2_random` do it; remembered, because aiokafka's is slow."""
+
+    def __init__(self) -> None:
+        self._hashes: dict[bytes, int] = {}
+
+    def __call__(self, key: bytes, partitions: int) -> int:
+        if partitions == 1:
+            return 0
+        found = self._hashes.get(key)
+        if found is None:
+            if len(self._hashes) > 200_000:
+                self._hashes.clear()
+            found = self._hashes[key] = murmur2(key) & 0x7FFFFFFF
+        return found % partitions
+
+
+class Transport(driver.Transport):
+    """Faust transport `chunked://host:port`."""
+
+    Consumer = Consumer
+    Producer = Producer

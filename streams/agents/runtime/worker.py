@@ -1,0 +1,151 @@
+"""The process of one stage: checks before the start, the Faust worker, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import faust
+
+from schemas.errors import EXIT_FAIL_STOP, EXIT_OK
+from streams.agents.runtime.app import StageApp, changelog_topic
+from streams.agents.runtime.topic_desk import TopicDesk
+from streams.agents.runtime.tuning import Tuning
+from streams.core.unit import Stage
+
+log = logging.getLogger(__name__)
+
+STOP_S = 8.0
+"""A stop that takes longer than this is cut off; what is settled is durable anyway."""
+
+FAUST_LOGGERS = (
+    "faust",
+    "aiokafka",
+    "mode",
+    *(f"streams.agents.runtime.{name}" for name in ("app", "store", "transport")),
+)
+"""Faust logs under the module of each subclass, and builds debug records unless the level says no."""
+
+
+class QuietWorker(faust.Worker):
+    """Faust's worker without its own logging, banner and slow farewell."""
+
+    app: StageApp
+
+    def __init__(self, app: StageApp) -> None:
+        super().__init__(app, loglevel="WARNING", quiet=True, redirect_stdouts=False)
+        self.spinner = None
+
+    def _setup_logging(self) -> None:
+        for name in FAUST_LOGGERS:
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+    def say(self, msg: str) -> None:
+        log.debug("%s", msg)
+
+    def _on_sigint(self) -> None:
+        self._leave(signal.SIGINT)
+
+    def _on_sigterm(self) -> None:
+        self._leave(signal.SIGTERM)
+
+    def _leave(self, number: int) -> None:
+        log.info("stopping on signal %d", number)
+        self._leaving = asyncio.ensure_future(self._finish())
+
+    async def _finish(self) -> None:
+        """Finish the units in work, commit, leave the group so that others take over at once, and go."""
+        try:
+            await asyncio.wait_for(self._let_go(), STOP_S)
+        except TimeoutError:
+            log.warning("stopping took longer than %.0f s: cut off", STOP_S)
+        logging.shutdown()
+        os._exit(EXIT_OK)
+
+    async def _let_go(self) -> None:
+        positions = self.app.positions()
+        await self.app.release_partitions()
+        consumer = self.app.units_consumer
+        await consumer.commit_positions(positions)
+        await consumer.leave_group()
+
+
+class StageWorker:
+    """One process of a stage.
+
+    `run` blocks until the process is told to stop, and ends it: with 0 after SIGTERM or SIGINT, with 70 when anything
+    went wrong.  It returns only when the start fails.  Raises InvalidInput and EnvironmentFault before the start.
+    """
+
+    def __init__(
+        self,
+        stage_factory: Callable[[], Stage],
+        *,
+        group: str,
+        partitions: int,
+        kafka: str,
+        data_dir: Path,
+        instance: str = "0",
+        replication: int = 1,
+        tuning: Tuning | None = None,
+    ) -> None:
+        self._group = group
+        desk = TopicDesk(kafka)
+        desk.require(stage_factory().input_topic, partitions)
+        changelog_id = desk.ensure_changelog(changelog_topic(group), partitions, replication)
+        state_dir = Path(data_dir).absolute() / "state" / group / instance
+        state_dir.mkdir(parents=True, exist_ok=True)
+        self._app = StageApp(
+            stage_factory,
+            group=group,
+            partitions=partitions,
+            kafka=kafka,
+            state_dir=state_dir,
+            changelog_id=changelog_id,
+            desk=desk,
+            tuning=tuning or Tuning(),
+        )
+
+    def health(self) -> dict[str, Any]:
+        """Group, owned partitions, readiness, lag and last unit; safe to call from another thread."""
+        return self._app.health()
+
+    def run(self) -> int:
+        """See the class."""
+        worker = QuietWorker(self._app)
+        try:
+            worker.execute_from_commandline()
+        except SystemExit as end:
+            return EXIT_OK if end.code in (None, 0) else EXIT_FAIL_STOP
+        except Exception:
+            log.exception("%s: the worker failed", self._group)
+            return EXIT_FAIL_STOP
+
+
+def run_stage(
+    stage_factory: Callable[[], Stage],
+    *,
+    group: str,
+    partitions: int,
+    kafka: str,
+    data_dir: Path,
+    instance: str = "0",
+    replication: int = 1,
+    tuning: Tuning | None = None,
+) -> int:
+    """Run a stage in this process until it is told to stop; see StageWorker."""
+    return StageWorker(
+        stage_factory,
+        group=group,
+        partitions=partitions,
+        kafka=kafka,
+        data_dir=data_dir,
+        instance=instance,
+        replication=replication,
+        tuning=tuning,
+    ).run()
