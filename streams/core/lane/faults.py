@@ -1,0 +1,119 @@
+"""Exceptions of a lane with their lifecycle: opened, counted again, closed; kept in the state, told on exception.v1.
+
+An exception's id is made of stage, source, code and subject, so the same trouble is the same record however often it
+comes.  A closed one is told once and forgotten in a later unit.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.records import ExceptionRecord, ExceptionStatus
+from streams.core.lane.owed import Dirty
+from streams.core.unit import InputRecord, View
+
+RAW_BYTES = 64 << 10
+"""Bytes of a raw record that an exception shows at most."""
+STAGE = "lane"
+
+ACTIONS = {
+    "poison-record": "mend what writes these bytes, then `onhand exceptions retry ID`, or `close ID` to give it up",
+    "control-unreadable": "write the control record again with onhand, then `onhand exceptions close ID`",
+    "column-absent": "mend the mapping or the table, apply the source, then `onhand exceptions retry ID`",
+    "toast-without-previous": "update the row at the source so that all columns are sent, or resnapshot the table",
+    "lookup-missing": "insert the missing rows at the source, or use LEFT JOIN if their absence has a meaning",
+    "lookup-ambiguous": "declare a key that is unique at the source",
+    "status-unmapped": "add the code under `statuses` in source.yaml and apply the source",
+    "shipment-without-order": "give the shipment an order at the source, or leave it out with WHERE",
+    "snapshot-required": "run `onhand source resnapshot` for this source",
+    "snapshot-incomplete": "grant SELECT and include the table, then resnapshot; or `onhand source release` as it is",
+    "sweep-waits": "check the table; `onhand source release` withdraws the rows that are no longer there",
+    "position-space-changed": "run `onhand source resnapshot` for this source",
+}
+ROW_ACTION = "mend the row at the source (its next change heals it), or `onhand exceptions retry ID`"
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(ExceptionRecord)
+
+
+def exception_id(source: str, code: str, subject: str) -> str:
+    """`lane/<source>/<code>/<subject>`."""
+    return f"{STAGE}/{source}/{code}/{subject}"
+
+
+def load_exception(state: View, identity: str) -> ExceptionRecord | None:
+    """As the state has it; its version is 0 until it is rendered."""
+    stored = state.get(b"x" + identity.encode())
+    return None if stored is None else _decoder.decode(stored)
+
+
+class Faults:
+    """Opens and closes exceptions within one unit."""
+
+    def __init__(self, source: str, state: View, dirty: Dirty, now_us: int) -> None:
+        self._source, self._state, self._dirty, self._now_us = source, state, dirty, now_us
+        self.closed: list[str] = []
+        """Closed in this unit: to be forgotten in a later one."""
+
+    def open(
+        self, code: str, subject: str, detail: str, record: InputRecord | None = None, *, again: bool = True
+    ) -> str:
+        """Open it, or count it once more; with `again` False an open one is left alone.  Its id."""
+        identity = exception_id(self._source, code, subject)
+        known = load_exception(self._state, identity)
+        if known is not None and known.status is ExceptionStatus.OPEN:
+            if not again and known.detail == detail:
+                return identity
+            count, opened_us = known.count + 1, known.opened_us
+        else:
+            count, opened_us = 1, self._now_us
+        raw = None if record is None or record.value is None else record.value[:RAW_BYTES]
+        self._put(
+            ExceptionRecord(
+                id=identity,
+                version=0,
+                stage=STAGE,
+                source=self._source,
+                code=code,
+                status=ExceptionStatus.OPEN,
+                subject=subject,
+                detail=detail,
+                action=ACTIONS.get(code, ROW_ACTION),
+                topic=None if record is None else record.topic,
+                partition=None if record is None else record.partition,
+                offset=None if record is None else record.offset,
+                raw=raw,
+                count=count,
+                opened_us=opened_us,
+                updated_us=self._now_us,
+            )
+        )
+        return identity
+
+    def close(self, identity: str) -> bool:
+        """Close it; False: none of that id is open."""
+        known = load_exception(self._state, identity)
+        if known is None or known.status is not ExceptionStatus.OPEN:
+            return False
+        self._put(
+            msgspec.structs.replace(
+                known, status=ExceptionStatus.CLOSED, updated_us=self._now_us, closed_us=self._now_us, raw=None
+            )
+        )
+        self.closed.append(identity)
+        return True
+
+    def close_code(self, code: str, subject: str) -> None:
+        """Close the exception of this code and subject, if it is open."""
+        self.close(exception_id(self._source, code, subject))
+
+    def _put(self, record: ExceptionRecord) -> None:
+        self._state.put(b"x" + record.id.encode(), _encoder.encode(record))
+        self._dirty.exception(record.id)
+
+
+def closed_exceptions(state: View) -> list[str]:
+    """Ids of closed exceptions still in the state, for a lane that opens."""
+    return [
+        key[1:].decode() for key, value in state.scan(b"x") if _decoder.decode(value).status is not ExceptionStatus.OPEN
+    ]

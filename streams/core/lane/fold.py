@@ -1,0 +1,449 @@
+"""One unit of a lane: row changes in, state and what is owed out.
+
+Theory of operation.  Row images are first only collected, the last one of each row standing (`touch`).  `settle` then
+enters the lookups, evaluates each touched driving row once, and after that the rows that rest on a lookup that
+changed.  Sums move by the difference between what a row said and what it says.  So a unit of many transactions, or a
+transaction that touches a row ten times, costs each row once, and every sum is a function of the rows alone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import msgspec
+
+from schemas.records import Bucket
+from streams.core.lane.faults import Faults
+from streams.core.lane.keys import ZERO, reference_text, split_sku
+from streams.core.lane.lookups import Lookups, replace_entries
+from streams.core.lane.mapped import NOTHING, mapped
+from streams.core.lane.owed import NO_STAMP, Dirty, Stamp, older
+from streams.core.lane.state import Memo, RowRecord
+from streams.core.lane.sums import Sums
+from streams.core.mapping.model import Mapping, RowError, TableMapping
+from streams.core.unit import InputRecord, View
+
+SAFETY = frozenset((Bucket.DEMAND, Bucket.ON_HOLD, Bucket.SAFETY_STOCK))
+"""A row parked out of these can make a promise too high."""
+FAN_OUT = 1000
+"""Rows evaluated again within a unit because a lookup changed; more of them go to the work list `z`."""
+FULL_BYTES = 2 << 20
+"""Fan-out and slices stop when the unit's writes pass this."""
+
+_row_encoder = msgspec.msgpack.Encoder()
+_row_decoder = msgspec.msgpack.Decoder(RowRecord)
+_reassert_encoder = msgspec.msgpack.Encoder()
+_reassert_decoder = msgspec.msgpack.Decoder(tuple[bytes, int | None, int | None])
+_record_encoder = msgspec.msgpack.Encoder()
+
+
+class Entry:
+    """A captured table, with what the lane asks about it for every row."""
+
+    __slots__ = ("archived", "deletion", "name", "prefix", "safety", "table")
+
+    def __init__(self, table: TableMapping) -> None:
+        self.table = table
+        self.name = table.name
+        self.prefix = table.name.encode() + ZERO
+        self.deletion = table.deletion
+        self.archived = table.deletion == "archived"
+        self.safety = bool(SAFETY & table.buckets)
+
+
+class Touched:
+    """A row as the unit's events leave it."""
+
+    __slots__ = ("deleted", "entry", "fault", "marked", "old", "raw", "row", "stamp", "truncated")
+
+    def __init__(self, entry: Entry, old: RowRecord | None, marked: bool) -> None:
+        self.entry, self.old, self.marked = entry, old, marked
+        self.row: Any | None = None
+        """None with `deleted` False: only `fault` is known."""
+        self.deleted = False
+        self.truncated = False
+        self.fault: RowError | None = None
+        self.raw: InputRecord | None = None
+        self.stamp: Stamp = NO_STAMP
+
+
+def decode_row(stored: bytes) -> RowRecord:
+    """A value of kind `r`."""
+    return _row_decoder.decode(stored)
+
+
+class Fold:
+    """State of one partition while one unit is worked on."""
+
+    def __init__(
+        self,
+        source: str,
+        mapping: Mapping,
+        entries: dict[str, Entry],
+        lookups: Lookups,
+        state: View,
+        memo: Memo,
+        now_us: int,
+    ) -> None:
+        self.mapping, self.entries, self.lookups = mapping, entries, lookups
+        self.state, self.memo, self.now_us = state, memo, now_us
+        self.dirty = Dirty()
+        self.faults = Faults(source, state, self.dirty, now_us)
+        self.sums = Sums(state, any(entry.archived for entry in entries.values()))
+        self.touched: dict[bytes, Touched] = {}
+        self.bad_rows = 0
+        """Rows of the input that could not be mapped."""
+        self._source = source
+        self._settled: dict[bytes, None] = {}
+        lookups.begin(state)
+
+    # -- rows
+
+    def record(self, reference: bytes) -> RowRecord | None:
+        """The row's record as the state has it, dead ones too."""
+        stored = self.state.get(b"r" + reference)
+        return None if stored is None else _row_decoder.decode(stored)
+
+    def touch(self, entry: Entry, reference: bytes, stamp: Stamp) -> Touched:
+        """The row's place in this unit."""
+        touched = self.touched.get(reference)
+        if touched is None:
+            table = self.memo.tables[entry.name]
+            old = self.record(reference)
+            alive = old is not None and old.seen >= table.dead_below
+            touched = Touched(entry, old, alive and old is not None and old.seen == table.generation)
+            touched.deleted = not alive
+            touched.stamp = stamp
+            self.touched[reference] = touched
+        else:
+            touched.stamp = older(touched.stamp, stamp)
+        return touched
+
+    def previous(self, touched: Touched) -> Any | None:
+        """The row before the next image, for placeholders; None when there is none, or its image is not known."""
+        if touched.fault is not None or touched.deleted:
+            return None
+        if touched.row is not None:
+            return touched.row
+        old = touched.old
+        if old is None or old.hole or not old.row or old.seen < self.memo.tables[touched.entry.name].load_from:
+            return None
+        return touched.entry.table.load(old.row)
+
+    def upsert(self, touched: Touched, row: Any | None, fault: RowError | None, raw: InputRecord | None) -> None:
+        """The row's newest image, or why it could not be had."""
+        table = self.memo.tables[touched.entry.name]
+        if touched.deleted:
+            touched.deleted = False
+            table.rows += 1
+        if not touched.marked:
+            touched.marked = True
+            table.seen += 1
+        touched.row, touched.fault, touched.raw = row, fault, raw
+
+    def delete(self, touched: Touched, *, truncated: bool = False) -> None:
+        """The row is gone."""
+        table = self.memo.tables[touched.entry.name]
+        if not touched.deleted:
+            table.rows -= 1
+            table.seen -= touched.marked
+        touched.deleted, touched.marked, touched.truncated = True, False, truncated
+        touched.row, touched.fault, touched.raw = None, None, None
+
+    def load_live(self, reference: bytes) -> Any | None:
+        """The live row struct behind a reference, for lookups."""
+        touched = self.touched.get(reference)
+        if touched is not None and (touched.deleted or touched.row is not None):
+            return touched.row
+        record = self.record(reference)
+        if record is None or not record.row:
+            return None
+        entry = self.entries.get(reference[: reference.index(ZERO)].decode())
+        if entry is None:
+            return None
+        table = self.memo.tables[entry.name]
+        if record.seen < table.dead_below or record.seen < table.load_from:
+            return None
+        return entry.table.load(record.row)
+
+    # -- the unit's end
+
+    def settle(self) -> None:
+        """Evaluate what was touched, then what rests on it; write rows and sums."""
+        changed: dict[bytes, Stamp] = {}
+        pending: list[tuple[bytes, Touched, RowRecord]] = []
+        for reference, touched in self.touched.items():
+            if touched.deleted:
+                self._remove(reference, touched, changed)
+            elif (new := self._enter(reference, touched, changed)) is not None:
+                pending.append((reference, touched, new))
+        deferred = self.memo.deferred
+        for reference, touched, new in pending:
+            self._settled[reference] = None
+            if deferred or new.hole:
+                self._put(reference, new)
+            else:
+                self.evaluate(touched.entry, reference, new, touched.row, touched.stamp)
+            self.bad_rows += new.bad
+        self.touched.clear()
+        if changed and not deferred:
+            self.reassert(changed)
+        self._write_sums()
+
+    def _enter(self, reference: bytes, touched: Touched, changed: dict[bytes, Stamp]) -> RowRecord | None:
+        """The row's new record with its lookup entries; None: nothing about it changed."""
+        entry, old = touched.entry, touched.old
+        table = self.memo.tables[entry.name]
+        if touched.fault is not None:
+            return self._park(reference, touched, touched.fault)
+        row = touched.row
+        if row is None:
+            return None
+        stored = entry.table.dump(row)
+        known = old is not None and old.seen >= max(table.dead_below, table.load_from)
+        if old is not None and known and old.row == stored and not old.bad:
+            if old.seen != table.generation:
+                old.seen = table.generation
+                self._put(reference, old)
+            return None
+        names = self.lookups.names
+        found = tuple(names.name(lookup, key) for lookup, key in entry.table.lookup_keys(row))
+        chains = tuple(names.name(lookup, key) for lookup, key in entry.table.chains(row))
+        if found or chains or (old is not None and (old.found or old.chains)):
+            self.lookups.enter(reference, old, found, chains)
+            for name in (*found, *(old.found if old is not None else ())):
+                changed[name] = older(changed[name], touched.stamp) if name in changed else touched.stamp
+        if old is None:
+            return RowRecord(table.generation, stored, found=found, chains=chains)
+        if old.hole:
+            self.state.put(b"p" + reference, None)
+        old.seen, old.row, old.found, old.chains, old.hole = table.generation, stored, found, chains, False
+        return old
+
+    def _park(self, reference: bytes, touched: Touched, fault: RowError) -> RowRecord:
+        """The newest image cannot be decoded: what the row said last stands, and it is kept to be tried again."""
+        old = touched.old or RowRecord(0, b"")
+        old.seen = self.memo.tables[touched.entry.name].generation
+        old.hole = True
+        if touched.raw is not None:
+            self.state.put(b"p" + reference, _record_encoder.encode(touched.raw))
+        self._mark_bad(touched.entry, reference, old, fault, touched.raw)
+        return old
+
+    def _remove(self, reference: bytes, touched: Touched, changed: dict[bytes, Stamp]) -> None:
+        old, entry = touched.old, touched.entry
+        if old is None:
+            return
+        if old.found or old.chains:
+            self.lookups.enter(reference, old, (), ())
+            for name in old.found:
+                changed[name] = older(changed[name], touched.stamp) if name in changed else touched.stamp
+        if old.bad:
+            self._clear_bad(entry, reference, old)
+        if old.hole:
+            self.state.put(b"p" + reference, None)
+        for fault in old.faults:
+            self.faults.close(fault)
+        archived = entry.archived and not touched.truncated
+        deletion = "removed" if touched.truncated else entry.deletion
+        self._say(reference, old, (), (), touched.stamp, deletion=deletion, archived=archived)
+        replace_entries(self.state, b"d", reference, old.edges, ())
+        self.memo.waiting_rows -= old.waits
+        self.state.put(b"r" + reference, None)
+
+    # -- evaluation
+
+    def evaluate(self, entry: Entry, reference: bytes, record: RowRecord, row: Any, stamp: Stamp) -> None:
+        """Say anew what a row says, and write its record."""
+        lookups = self.lookups
+        try:
+            evaluation = entry.table.evaluate(row, lookups.sources)
+            said = mapped(evaluation, reference) if evaluation.outputs else NOTHING
+        except RowError as error:
+            self._mark_bad(entry, reference, record, error, None)
+            self._put(reference, record)
+            return
+        if record.bad:
+            self._clear_bad(entry, reference, record)
+        name = lookups.names.name
+        edges = tuple(dict.fromkeys([name(lookup, key) for lookup, key in evaluation.rests_on]))
+        if edges != record.edges:
+            replace_entries(self.state, b"d", reference, record.edges, edges)
+            record.edges = edges
+        waits = bool(evaluation.missing)
+        if waits is not record.waits:
+            self.memo.waiting_rows += 1 if waits else -1
+            record.waits = waits
+        faults: list[str] = []
+        for note in said.notes:
+            identity = self.faults.open(note.code, note.subject or reference_text(reference), note.detail, again=False)
+            if not note.subject:
+                faults.append(identity)
+        if faults or record.faults:
+            for gone in record.faults:
+                if gone not in faults:
+                    self.faults.close(gone)
+            record.faults = tuple(faults)
+        self._say(reference, record, said.postings, said.parts, stamp)
+        self._put(reference, record)
+
+    def evaluate_again(self, reference: bytes, stamp: Stamp) -> None:
+        """Evaluate a row that did not itself change; one that is gone or cannot be evaluated is left."""
+        record = self.record(reference)
+        if record is None or record.hole or not record.row:
+            return
+        entry = self.entries.get(reference[: reference.index(ZERO)].decode())
+        if entry is None:
+            return
+        table = self.memo.tables[entry.name]
+        if record.seen >= table.dead_below and record.seen >= table.load_from:
+            self.evaluate(entry, reference, record, entry.table.load(record.row), stamp)
+
+    def _say(
+        self,
+        reference: bytes,
+        record: RowRecord,
+        postings: tuple[tuple[bytes, str], ...],
+        parts: tuple[tuple[bytes, bytes], ...],
+        stamp: Stamp,
+        *,
+        deletion: str | None = None,
+        archived: bool = False,
+    ) -> None:
+        """Move sums and parts from what the record says to what is said now."""
+        dirty, sums = self.dirty, self.sums
+        if postings != record.postings:
+            added = list(postings)
+            for posting in record.postings:
+                if posting in added:
+                    added.remove(posting)
+                else:
+                    sums.remove(*posting, reference, archived)
+                    dirty.balance(posting[0], stamp)
+            for posting in added:
+                sums.add(*posting, reference)
+                dirty.balance(posting[0], stamp)
+            record.postings = postings
+        if parts != record.parts:
+            had, now = dict(record.parts), dict(parts)
+            for key in had:
+                if key not in now:
+                    self.state.put(key, None)
+                    self._part_changed(key, reference, deletion, stamp)
+            for key, value in now.items():
+                if had.get(key) != value:
+                    self.state.put(key, value)
+                    self._part_changed(key, reference, None, stamp)
+            record.parts = parts
+
+    def _part_changed(self, key: bytes, reference: bytes, deletion: str | None, stamp: Stamp) -> None:
+        name = key[1 : -len(reference) - 1]
+        kind = key[:1]
+        if kind == b"i":
+            self.dirty.item(name, stamp)
+        elif kind == b"l":
+            self.dirty.location(name)
+        else:
+            order, _, part = name.partition(ZERO)
+            self.dirty.order_part(order, part, deletion, stamp)
+
+    def _put(self, reference: bytes, record: RowRecord) -> None:
+        self.state.put(b"r" + reference, _row_encoder.encode(record))
+
+    def _write_sums(self) -> None:
+        for balance in self.sums.settle():
+            self.dirty.balance(balance, NO_STAMP)
+
+    # -- lookups that changed
+
+    def reassert(self, changed: dict[bytes, Stamp]) -> None:
+        """Evaluate what rests on these lookup names, directly or through chains; much of it later, in slices."""
+        queue = deque(changed.items())
+        known = set(changed)
+        room = FAN_OUT
+        while queue:
+            name, stamp = queue.popleft()
+            if room <= 0 or self.state.size > FULL_BYTES:
+                self._reassert_later(name, b"", stamp)
+                continue
+            for reference in self.lookups.leading_on(name):
+                record = self.record(reference)
+                for other in () if record is None else record.found:
+                    if other not in known:
+                        known.add(other)
+                        queue.append((other, stamp))
+            room -= self._reassert_slice(name, b"", stamp, room)
+
+    def continue_reasserting(self) -> None:
+        """One slice of the work list `z`."""
+        for key, value in self.state.scan(b"z"):
+            cursor, committed, captured = _reassert_decoder.decode(value)
+            self.state.put(key, None)
+            name, stamp = key[1:], (committed, captured)
+            if not cursor:
+                self.memo.reasserting = False
+                self.reassert({name: stamp})
+            else:
+                self.memo.reasserting = False
+                self._reassert_slice(name, cursor, stamp, FAN_OUT)
+            self._write_sums()
+            self.memo.reasserting = self.memo.reasserting or any(True for _ in self.state.scan(b"z"))
+            return
+        self.memo.reasserting = False
+
+    def _reassert_slice(self, name: bytes, start: bytes, stamp: Stamp, room: int) -> int:
+        done = 0
+        for reference in self.lookups.dependents(name, start):
+            if done >= room or self.state.size > FULL_BYTES:
+                self._reassert_later(name, reference, stamp)
+                break
+            if reference not in self._settled:
+                self._settled[reference] = None
+                self.evaluate_again(reference, stamp)
+                done += 1
+        return done
+
+    def _reassert_later(self, name: bytes, cursor: bytes, stamp: Stamp) -> None:
+        self.memo.reasserting = True
+        self.state.put(b"z" + name, _reassert_encoder.encode((cursor, *stamp)))
+
+    # -- rows that cannot be mapped
+
+    def _mark_bad(
+        self, entry: Entry, reference: bytes, record: RowRecord, error: RowError, raw: InputRecord | None
+    ) -> None:
+        """Open the exception; what the row said last stands, and its skus are uncertain."""
+        identity = self.faults.open(error.code, reference_text(reference), str(error), raw)
+        for fault in record.faults:
+            if fault != identity:
+                self.faults.close(fault)
+        record.faults = (identity,)
+        if record.bad:
+            return
+        record.bad = True
+        if not entry.safety:
+            return
+        skus = _skus(record)
+        for sku in skus:
+            self.state.put(b"y" + sku + ZERO + reference, b"")
+            self.dirty.uncertain(sku)
+        if not skus:
+            self.memo.unknown_parked += 1
+
+    def _clear_bad(self, entry: Entry, reference: bytes, record: RowRecord) -> None:
+        for fault in record.faults:
+            self.faults.close(fault)
+        record.faults, record.bad = (), False
+        if not entry.safety:
+            return
+        skus = _skus(record)
+        for sku in skus:
+            self.state.put(b"y" + sku + ZERO + reference, None)
+            self.dirty.uncertain(sku)
+        if not skus:
+            self.memo.unknown_parked -= 1
+
+
+def _skus(record: RowRecord) -> tuple[bytes, ...]:
+    return tuple(dict.fromkeys(split_sku(balance)[0] for balance, _ in record.postings))

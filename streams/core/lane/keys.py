@@ -1,0 +1,131 @@
+"""State keys of a lane.  The first letter is the kind of record:
+
+    r  row          r <table> 0 <primary key>                   RowRecord
+    u  lookup       u <lookup> <lookup key>                     row references found under it, nearly always one
+    d  dependents   d <lookup> <lookup key> <row reference>     driving rows that rest on that lookup key
+    c  chain        c <lookup> <lookup key> <row reference>     lookup rows that lead on to that lookup key
+    s  sum          s <sku> 0 <balance>                         Sum
+    i  item         i <sku> 0 <row reference>                   ItemPart as one row says it
+    l  location     l <location> 0 <row reference>              LocationPart as one row says it
+    o  order part   o <order> 0 <kind> 0 <part> 0 <row reference>   attributes as one row says them
+    y  uncertain    y <sku> 0 <row reference>                   a row of this sku is parked
+    q  owed later   q <kind> <sku or order> 0 <balance or part>  outputs of a transaction that is not whole yet
+    z  reassert     z <lookup> <lookup key>                     work list: dependents to evaluate again
+    x  exception    x <exception id>                            ExceptionRecord without its version
+    p  parked       p <row reference>                           raw record of a row that could not be decoded
+    w  waiting      w <queue> 0 <offset>                        raw records that wait behind a parked one, in order
+
+A *row reference* is `<table> 0 <primary key>`.  Texts of the source that stand before a zero byte must hold none.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import zlib
+from typing import Any
+
+import msgspec
+
+from schemas.errors import Fatal
+from schemas.records import Bucket
+from streams.core.mapping.model import Lookup, LookupKey, Mapping, Posting, RowError
+
+ZERO = b"\0"
+TAG_BYTES = 4
+
+_encoder = msgspec.msgpack.Encoder()
+_decode_balance = msgspec.msgpack.Decoder(tuple[str | None, str, str, str, str | None])
+_balance_header = b"\x95"
+
+
+def clean(text: str, what: str) -> bytes:
+    """UTF-8 of a text that stands before a zero byte in a key.  Raises RowError when it holds one."""
+    encoded = text.encode()
+    if ZERO in encoded:
+        raise RowError("row-unmappable", f"{what} {text!r} holds a zero byte")
+    return encoded
+
+
+def row_reference(table: bytes, key: tuple[Any, ...]) -> bytes:
+    """`table` is the qualified name with its zero byte."""
+    return table + _encoder.encode(key)
+
+
+def reference_table(reference: bytes) -> str:
+    """The table of a row reference."""
+    return reference[: reference.index(ZERO)].decode()
+
+
+def reference_text(reference: bytes) -> str:
+    """A row reference for people: `erp.ordlin [4711, 2]`."""
+    table, _, key = reference.partition(ZERO)
+    try:
+        values = msgspec.json.encode(msgspec.msgpack.decode(key)).decode()
+    except msgspec.MsgspecError:
+        values = key.hex()
+    return f"{table.decode(errors='replace')} {values}"
+
+
+def balance_key(posting: Posting) -> bytes:
+    """`<sku> 0 <balance>`: reference first, so that a claim's balances stand together.  Raises RowError."""
+    due = posting.due
+    return (
+        clean(posting.sku, "sku")
+        + ZERO
+        + _encoder.encode(
+            (
+                posting.reference,
+                posting.bucket.value,
+                posting.view,
+                posting.location,
+                None if due is None else due.isoformat(),
+            )
+        )
+    )
+
+
+def claim_prefix(sku: bytes, reference: str) -> bytes:
+    """Beginning of the balance keys of one claim, sku included."""
+    return sku + ZERO + _balance_header + _encoder.encode(reference)
+
+
+class BalanceName:
+    """What a balance key says beside its sku."""
+
+    __slots__ = ("bucket", "due", "location", "reference", "view")
+
+    def __init__(self, balance: bytes) -> None:
+        self.reference, bucket, self.view, self.location, due = _decode_balance.decode(balance)
+        self.bucket = Bucket(bucket)
+        self.due = None if due is None else dt.date.fromisoformat(due)
+
+
+def split_sku(key: bytes) -> tuple[bytes, bytes]:
+    """`<sku> 0 <rest>` → (sku, rest)."""
+    sku, _, rest = key.partition(ZERO)
+    return sku, rest
+
+
+class LookupNames:
+    """State names of lookups: a tag that outlives recompilation, and the lookup key with its length."""
+
+    def __init__(self, mapping: Mapping) -> None:
+        self._tags = [lookup_tag(lookup) for lookup in mapping.lookups]
+        if len(set(self._tags)) != len(self._tags):
+            raise Fatal(f"two lookups share a tag: {[tuple(lookup) for lookup in mapping.lookups]}; rename an alias")
+        self._dump = mapping.dump_lookup_key
+
+    def name(self, lookup: int, key: LookupKey) -> bytes:
+        """`<tag> <length> <key>`: no name is the beginning of another."""
+        dumped = self._dump(key)
+        return self._tags[lookup] + len(dumped).to_bytes(2, "big") + dumped
+
+
+def lookup_tag(lookup: Lookup) -> bytes:
+    """Four bytes from table and columns, the same in every process."""
+    return zlib.crc32("\0".join((lookup.table, *lookup.columns)).encode()).to_bytes(TAG_BYTES, "big")
+
+
+def lookup_name_length(name: bytes) -> int:
+    """Length of the lookup name at the beginning of `name`."""
+    return TAG_BYTES + 2 + int.from_bytes(name[TAG_BYTES : TAG_BYTES + 2], "big")

@@ -1,0 +1,228 @@
+"""What a unit owes: which balances, order parts, locations and exceptions changed, and since when.
+
+An *owed key* is opaque to the runtime; here it is msgpack of one of the structs below.  It names what changed, never
+how much: `render` reads that from the settled state, so an owed key that is rendered again after a crash is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from streams.core.lane.keys import ZERO
+from streams.core.unit import View
+
+OWED_BYTES = 512 << 10
+"""Owed keys of one unit, together; what is more goes to the list `q`."""
+ENTRY_BYTES = 12
+"""What a deleted entry costs in the batch beside its key."""
+
+
+class SkuOwed(msgspec.Struct, array_like=True, tag="b"):
+    """Balances of one sku, all in one message."""
+
+    sku: bytes
+    committed_us: int | None
+    captured_us: int | None
+    balances: list[bytes]
+    """Balance keys without the sku; unused with `everything`."""
+    item: bool = False
+    uncertain: bool = False
+    """Whether the sku is certain changed."""
+    everything: bool = False
+
+
+class OrderOwed(msgspec.Struct, array_like=True, tag="o"):
+    """Parts of one order, all in one message."""
+
+    order: bytes
+    committed_us: int | None
+    captured_us: int | None
+    parts: list[tuple[bytes, str | None]]
+    """(`<kind> 0 <part>`, what a delete means); unused with `everything`."""
+    everything: bool = False
+
+
+class LocationOwed(msgspec.Struct, array_like=True, tag="l"):
+    location: bytes
+
+
+class ExceptionOwed(msgspec.Struct, array_like=True, tag="x"):
+    id: str
+
+
+class ProgressOwed(msgspec.Struct, array_like=True, tag="p"):
+    pass
+
+
+Owed = SkuOwed | OrderOwed | LocationOwed | ExceptionOwed | ProgressOwed
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Owed] = msgspec.msgpack.Decoder(Owed)
+_meta_decoder = msgspec.msgpack.Decoder(tuple[int | None, int | None, bool, bool])
+_deletion_decoder = msgspec.msgpack.Decoder(str | None)
+
+Stamp = tuple[int | None, int | None]
+"""(committed, captured) of a change; (None, None): not a commit (snapshot, restatement)."""
+NO_STAMP: Stamp = (None, None)
+
+
+def encode_owed(owed: Owed) -> bytes:
+    return _encoder.encode(owed)
+
+
+def decode_owed(key: bytes) -> Owed:
+    return _decoder.decode(key)
+
+
+def older(one: Stamp, other: Stamp) -> Stamp:
+    """The stamp of the older commit: a conflated message carries the oldest, so that lag is never flattered."""
+    if one[0] is None:
+        return other if other[0] is not None else one
+    if other[0] is None or one[0] <= other[0]:
+        return one
+    return other
+
+
+class _Sku:
+    __slots__ = ("balances", "item", "stamp", "uncertain")
+
+    def __init__(self, stamp: Stamp) -> None:
+        self.stamp = stamp
+        self.balances: set[bytes] = set()
+        self.item = self.uncertain = False
+
+
+class _Order:
+    __slots__ = ("parts", "stamp")
+
+    def __init__(self, stamp: Stamp) -> None:
+        self.stamp = stamp
+        self.parts: dict[bytes, str | None] = {}
+
+
+class Dirty:
+    """Collected while a unit is worked on."""
+
+    def __init__(self) -> None:
+        self._skus: dict[bytes, _Sku] = {}
+        self._orders: dict[bytes, _Order] = {}
+        self._locations: dict[bytes, None] = {}
+        self._exceptions: dict[str, None] = {}
+
+    def balance(self, key: bytes, stamp: Stamp) -> None:
+        """A balance changed; `key` is `<sku> 0 <balance>`."""
+        sku, _, balance = key.partition(ZERO)
+        self._sku(sku, stamp).balances.add(balance)
+
+    def item(self, sku: bytes, stamp: Stamp) -> None:
+        self._sku(sku, stamp).item = True
+
+    def uncertain(self, sku: bytes) -> None:
+        self._sku(sku, NO_STAMP).uncertain = True
+
+    def order_part(self, order: bytes, part: bytes, deletion: str | None, stamp: Stamp) -> None:
+        """A part changed; `part` is `<kind> 0 <part id>`."""
+        found = self._orders.get(order)
+        if found is None:
+            found = self._orders[order] = _Order(stamp)
+        else:
+            found.stamp = older(found.stamp, stamp)
+        found.parts[part] = deletion
+
+    def location(self, location: bytes) -> None:
+        self._locations[location] = None
+
+    def exception(self, exception_id: str) -> None:
+        self._exceptions[exception_id] = None
+
+    def forget_outputs(self) -> None:
+        """Nothing leaves now: all of it is restated later.  Exceptions are told at once all the same."""
+        self._skus.clear()
+        self._orders.clear()
+        self._locations.clear()
+
+    def leave(self, state: View, *, later: bool) -> tuple[list[bytes], bool]:
+        """Owed keys of this unit, and whether something went to the list `q`; with `later` all of it does."""
+        owed = [encode_owed(ExceptionOwed(exception)) for exception in self._exceptions]
+        room = 0 if later else OWED_BYTES
+        put_off = False
+        for location in self._locations:
+            owed.append(encode_owed(LocationOwed(location)))
+        for sku, dirty in self._skus.items():
+            if room > 0:
+                key = SkuOwed(sku, *dirty.stamp, sorted(dirty.balances), dirty.item, dirty.uncertain)
+                owed.append(encode_owed(key))
+                room -= len(owed[-1])
+            else:
+                put_off = True
+                _put_off(state, b"qb" + sku + ZERO, dirty.stamp, dirty.item, dirty.uncertain)
+                for balance in dirty.balances:
+                    state.put(b"qb" + sku + ZERO + balance, b"")
+        for order, parts in self._orders.items():
+            if room > 0:
+                owed.append(encode_owed(OrderOwed(order, *parts.stamp, sorted(parts.parts.items()))))
+                room -= len(owed[-1])
+            else:
+                put_off = True
+                _put_off(state, b"qo" + order + ZERO, parts.stamp, False, False)
+                for part, deletion in parts.parts.items():
+                    state.put(b"qo" + order + ZERO + part, _encoder.encode(deletion))
+        return owed, put_off
+
+    def _sku(self, sku: bytes, stamp: Stamp) -> _Sku:
+        found = self._skus.get(sku)
+        if found is None:
+            found = self._skus[sku] = _Sku(stamp)
+        else:
+            found.stamp = older(found.stamp, stamp)
+        return found
+
+
+def _put_off(state: View, key: bytes, stamp: Stamp, item: bool, uncertain: bool) -> None:
+    stored = state.get(key)
+    if stored is not None:
+        committed, captured, had_item, had_uncertain = _meta_decoder.decode(stored)
+        stamp, item, uncertain = older(stamp, (committed, captured)), item or had_item, uncertain or had_uncertain
+    state.put(key, _encoder.encode((*stamp, item, uncertain)))
+
+
+def drain(state: View) -> tuple[list[bytes], bool]:
+    """Take owed keys off the list `q`, whole skus and orders at a time; and whether more is there."""
+    owed: list[bytes] = []
+    size = 0
+    for name, entries in _by_name(state.scan(b"q")):
+        if size > OWED_BYTES:
+            return owed, True
+        key = _owed_of(name, entries)
+        owed.append(encode_owed(key))
+        size += len(owed[-1])
+        for entry, _ in entries:
+            state.put(entry, None)
+            size += len(entry) + ENTRY_BYTES
+    return owed, False
+
+
+def _by_name(pairs: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, list[tuple[bytes, bytes]]]]:
+    name: bytes | None = None
+    entries: list[tuple[bytes, bytes]] = []
+    for key, value in pairs:
+        this = key[: key.index(ZERO)]
+        if this != name:
+            if name is not None:
+                yield name, entries
+            name, entries = this, []
+        entries.append((key, value))
+    if name is not None:
+        yield name, entries
+
+
+def _owed_of(name: bytes, entries: list[tuple[bytes, bytes]]) -> Owed:
+    start = len(name) + 1
+    committed, captured, item, uncertain = _meta_decoder.decode(entries[0][1])
+    rest = entries[1:]
+    if name[1:2] == b"b":
+        return SkuOwed(name[2:], committed, captured, [key[start:] for key, _ in rest], item, uncertain)
+    parts = [(key[start:], _deletion_decoder.decode(value)) for key, value in rest]
+    return OrderOwed(name[2:], committed, captured, parts)

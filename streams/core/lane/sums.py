@@ -1,0 +1,138 @@
+"""Balances as sums of postings, kept in the state.
+
+A sum is loaded once a unit, changed in memory and written at the end.  A sum without postings is deleted in the unit
+that emptied it; its output is owed by name, so it is said once more as zero and forgotten.
+
+Archived rows (a delete that means archiving) of `fulfilled` and `received` are *kept*: they go on counting until their
+claim is closed, that is until no demand or inbound posting of the same sku and reference is left here, or until
+another table says the same (the row moved to a history table).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import msgspec
+
+from schemas.records import Bucket
+from streams.core.lane.keys import BalanceName, claim_prefix, reference_table, split_sku
+from streams.core.lane.state import EXACT, ZERO_QUANTITY, Sum
+from streams.core.unit import View
+
+EVIDENCE = frozenset((Bucket.FULFILLED, Bucket.RECEIVED))
+CLAIMS = frozenset((Bucket.DEMAND, Bucket.INBOUND))
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Sum)
+
+
+def decode_sum(stored: bytes) -> Sum:
+    """A value of kind `s`."""
+    return _decoder.decode(stored)
+
+
+class Sums:
+    """The sums one unit touches."""
+
+    def __init__(self, state: View, archives: bool) -> None:
+        self._state = state
+        self._archives = archives
+        """Some table's deletes mean archiving: postings by table are worth their bytes."""
+        self._sums: dict[bytes, Sum] = {}
+        self._emptied: list[bytes] = []
+        self._left: list[tuple[bytes, bytes, Decimal]] = []
+
+    def add(self, balance: bytes, quantity: str, reference: bytes) -> None:
+        """One more live posting, of the row `reference`."""
+        found = self._load(balance)
+        found.postings += 1
+        found.quantity = EXACT.add(found.quantity, Decimal(quantity))
+        if self._archives and self._is_evidence(balance):
+            table = reference_table(reference)
+            tables = found.tables = found.tables or {}
+            tables[table] = tables.get(table, 0) + 1
+            for index, (other, kept) in enumerate(found.kept):
+                if other == reference or (reference_table(other) != table and kept == Decimal(quantity)):
+                    self._forget(found, index)
+                    break
+
+    def remove(self, balance: bytes, quantity: str, reference: bytes, archived: bool) -> None:
+        """One live posting less; if it was archived, `settle` decides whether it still counts."""
+        found = self._load(balance)
+        found.postings -= 1
+        found.quantity = EXACT.subtract(found.quantity, Decimal(quantity))
+        if self._archives and self._is_evidence(balance):
+            table = reference_table(reference)
+            if found.tables and table in found.tables:
+                found.tables[table] -= 1
+                if not found.tables[table]:
+                    del found.tables[table]
+            if archived:
+                self._left.append((balance, reference, Decimal(quantity)))
+        if not found.postings:
+            self._emptied.append(balance)
+
+    def settle(self) -> list[bytes]:
+        """Write what changed; balance keys that changed beyond the calls of `add` and `remove`."""
+        for balance, reference, quantity in self._left:
+            found = self._load(balance)
+            table = reference_table(reference)
+            if not (found.tables and any(other != table for other in found.tables)):
+                found.postings += 1
+                found.quantity = EXACT.add(found.quantity, quantity)
+                found.kept = (*found.kept, (reference, quantity))
+        also = self._close_claims()
+        for balance, found in self._sums.items():
+            if found.postings:
+                self._state.put(b"s" + balance, _encoder.encode(found))
+            else:
+                self._state.put(b"s" + balance, None)
+        self._sums.clear()
+        self._emptied.clear()
+        self._left.clear()
+        return also
+
+    def _load(self, balance: bytes) -> Sum:
+        found = self._sums.get(balance)
+        if found is None:
+            stored = self._state.get(b"s" + balance)
+            found = Sum(0, ZERO_QUANTITY) if stored is None else _decoder.decode(stored)
+            self._sums[balance] = found
+        return found
+
+    def _is_evidence(self, balance: bytes) -> bool:
+        name = BalanceName(split_sku(balance)[1])
+        return name.bucket in EVIDENCE and name.reference is not None
+
+    def _forget(self, found: Sum, index: int) -> None:
+        quantity = found.kept[index][1]
+        found.kept = found.kept[:index] + found.kept[index + 1 :]
+        found.postings -= 1
+        found.quantity = EXACT.subtract(found.quantity, quantity)
+
+    def _close_claims(self) -> list[bytes]:
+        if not self._archives:
+            return []
+        changed: list[bytes] = []
+        for balance in self._emptied:
+            sku, rest = split_sku(balance)
+            name = BalanceName(rest)
+            if name.bucket not in CLAIMS or name.reference is None or self._load(balance).postings:
+                continue
+            claim = dict(self._claim(sku, name.reference))
+            if any(live.postings and BalanceName(split_sku(b)[1]).bucket in CLAIMS for b, live in claim.items()):
+                continue
+            for other, found in claim.items():
+                if found.kept:
+                    while found.kept:
+                        self._forget(found, 0)
+                    changed.append(other)
+        return changed
+
+    def _claim(self, sku: bytes, reference: str) -> Iterator[tuple[bytes, Sum]]:
+        prefix = claim_prefix(sku, reference)
+        names = {key[1:] for key, _ in self._state.scan(b"s" + prefix)}
+        names.update(balance for balance in self._sums if balance.startswith(prefix))
+        for balance in sorted(names):
+            yield balance, self._load(balance)
