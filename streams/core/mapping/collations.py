@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 
 _BEYOND = 0x10000
+_PRIVATE = 0x100000
+"""First private character of the last plane: stands for what folds to several characters."""
 
 
 def folder(table: dict[int, str]) -> Callable[[str], str]:
@@ -26,10 +28,15 @@ def unpadded(s: str) -> str:
 
 
 def like_folder(fold: Callable[[str], str]) -> Callable[[str], str]:
-    """LIKE compares character by character and keeps trailing blanks."""
+    """LIKE compares character by character, keeps trailing blanks, and holds 'ß' equal to no pair of characters."""
+    several: dict[str, str] = {}
+
+    def character(c: str) -> str:
+        folded = " " if c == " " else fold(c) or c
+        return folded if len(folded) == 1 else several.setdefault(folded, chr(_PRIVATE + len(several)))
 
     def characters(s: str) -> str:
-        return "".join(" " if c == " " else (fold(c) or c)[0] for c in s)
+        return "".join(map(character, s))
 
     return characters
 

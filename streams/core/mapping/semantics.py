@@ -41,11 +41,6 @@ def truncate(x: Decimal, digits: int) -> Decimal:
     return x.quantize(step(digits), ROUND_DOWN, ROUNDING)
 
 
-def to_int(x: Decimal) -> int:
-    """CAST of an exact number to an integer: half away from zero in both databases."""
-    return int(x.quantize(_STEPS[0], ROUND_HALF_UP, ROUNDING))
-
-
 def floor(x: Decimal) -> Decimal:
     return Decimal(x.__floor__())
 

@@ -45,9 +45,18 @@ def text_to_number(s: str) -> Decimal:
     return Decimal(match[1]) if match else Decimal(0)
 
 
+def to_int(x: Decimal) -> int:
+    """CAST to SIGNED: half away from zero; too large becomes the largest there is."""
+    return _within(int(round_half_up(x, 0)))
+
+
 def text_to_int(s: str) -> int:
     match = _INTEGER.match(s)
-    return int(match[1]) if match else 0
+    return _within(int(match[1])) if match else 0
+
+
+def _within(x: int) -> int:
+    return max(-(2**63), min(2**63 - 1, x))
 
 
 def substring(s: str, start: int, length: int | None = None) -> str:

@@ -51,19 +51,31 @@ def fit(x: Decimal, precision: int, scale: int) -> Decimal:
 
 
 def double_to_number(x: float) -> Decimal:
-    return Decimal(f"{x:.15g}")
+    return _without_exponent(Decimal(f"{x:.15g}"))
 
 
 def real_to_number(x: float) -> Decimal:
-    return Decimal(f"{x:.6g}")
+    return _without_exponent(Decimal(f"{x:.6g}"))
 
 
 def text_to_number(s: str) -> Decimal:
     match = _NUMBER.fullmatch(s)
     if match is None:
         raise unmappable(f"{s!r} is no number")
-    x = Decimal(match[1])
+    return _without_exponent(Decimal(match[1]))
+
+
+def _without_exponent(x: Decimal) -> Decimal:
+    """1E+3 becomes 1000: the scale of what is computed from it follows."""
     return x if int(x.as_tuple().exponent) <= 0 else round_half_up(x, 0)
+
+
+def to_int(x: Decimal) -> int:
+    """CAST to an integer: half away from zero; too large fails."""
+    whole = int(round_half_up(x, 0))
+    if not -(2**63) <= whole < 2**63:
+        raise unmappable(f"{x} does not fit bigint")
+    return whole
 
 
 def text_to_int(s: str) -> int:

@@ -13,7 +13,7 @@ from streams.core.mapping.expressions.conditions import moment_literal
 from streams.core.mapping.expressions.value import Value, null
 
 _TARGETS = {
-    "INT": Kind.INT, "BIGINT": Kind.INT, "SMALLINT": Kind.INT, "UBIGINT": Kind.INT,
+    "INT": Kind.INT, "BIGINT": Kind.INT, "SMALLINT": Kind.INT,
     "DECIMAL": Kind.EXACT,
     "TEXT": Kind.TEXT, "VARCHAR": Kind.TEXT, "CHAR": Kind.TEXT,
     "DATE": Kind.DATE, "TIMESTAMP": Kind.STAMP, "DATETIME": Kind.STAMP,
@@ -83,7 +83,7 @@ def _text_to_exact(c: Expressions, e: exp.Expr, value: Value, parameters: Parame
 
 
 def _exact_to_int(c: Expressions, e: exp.Expr, value: Value, parameters: Parameters) -> Value:
-    return c.call("both.to_int({0})", Kind.INT, value, scale=0)
+    return c.call(f"{'my' if c.mariadb else 'pg'}.to_int({{0}})", Kind.INT, value, scale=0)
 
 
 def _text_to_int(c: Expressions, e: exp.Expr, value: Value, parameters: Parameters) -> Value:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from streams.core.mapping.expressions.compiler import Expressions, Handler
-from streams.core.mapping.expressions.value import Value, null
+from streams.core.mapping.expressions.value import Value, null, text_literal
 
 
 def _case(c: Expressions, e: exp.Case) -> Value:
@@ -53,6 +53,8 @@ def _nullif(c: Expressions, e: exp.Nullif) -> Value:
     test = exp.EQ(this=e.this.copy(), expression=e.expression.copy())
     test.parent = e
     condition, value = c.true(test), c.value(e.this)
+    if isinstance(value.literal, str) and not c.mariadb and c.value(e.expression).padded:
+        value = replace(text_literal(value.literal.rstrip(" ")), padded=True)  # it takes the CHAR type
     return replace(value, code=f"(None if {condition} else {value.code})", nullable=True, atom=False, literal=None)
 
 

@@ -1,0 +1,103 @@
+"""Random expressions: what the database says and what the compiled form says are equal, row by row."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pymysql
+import pytest
+
+from streams.connect.catalogue import read_catalogue, session
+from streams.connect.preflight import Target
+from streams.core.mapping.model import RowError
+from streams.core.mapping.problems import Refused
+from tests.integration.mapping_support.grammar import DDL, Grammar, odd_rows
+from tests.integration.mapping_support.rows import Server, plain
+from tests.integration.mapping_support.selects import PlainSelects
+from tests.stack import Database
+
+pytestmark = pytest.mark.integration
+EXPRESSIONS = int(os.environ.get("ONHAND_FUZZ_EXPRESSIONS", "400"))
+SEED = int(os.environ.get("ONHAND_FUZZ_SEED", "20261124"))
+ROWS = 120
+
+
+def create(kind: str, at: Database, statements: list[str], rows: list[tuple[Any, ...]]) -> None:
+    insert = f"INSERT INTO f VALUES ({', '.join(['%s'] * len(rows[0]))})"
+    if kind == "postgres":
+        with psycopg.connect(at.dsn, autocommit=True) as made, made.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            cursor.executemany(insert, rows)
+        return
+    connection = pymysql.connect(
+        host=at.host, port=at.port, user=at.user, password=at.password, database=at.name, charset="utf8mb4"
+    )
+    with connection, connection.cursor() as writer:
+        for statement in statements:
+            writer.execute(statement)
+        writer.executemany(insert, rows)
+        connection.commit()
+
+
+@contextmanager
+def server(kind: str, at: Database) -> Iterator[Server]:
+    schema = "public" if kind == "postgres" else at.name
+    with session(kind, Target(at.host, at.port, at.user, at.password, at.name)) as cursor:
+        yield Server(cursor, read_catalogue(cursor, kind, schema))
+
+
+def fuzz(kind: str, at: Database) -> None:
+    create(kind, at, DDL[kind], odd_rows(kind, ROWS))
+    grammar = Grammar(kind, SEED)
+    counts: Counter[str] = Counter()
+    wrong: list[str] = []
+    with server(kind, at) as there:
+        table = there.catalogue.tables["f"]
+        images = there.images(table, tuple(table.columns))
+        for _ in range(EXPRESSIONS):
+            text = grammar.draw()
+            outcome = compare(there, images, text)
+            counts[outcome.split(":")[0]] += 1
+            if outcome.startswith("differ"):
+                wrong.append(f"{text}\n    {outcome}")
+    assert not wrong, "\n".join(sorted(wrong, key=len)[:10])
+    assert counts["equal"] > EXPRESSIONS * 0.4, counts
+
+
+def compare(there: Server, images: list[bytes], text: str) -> str:
+    """`equal`, `refused`, `fails there`, or `differ: …`."""
+    try:
+        compiled = PlainSelects(there.catalogue, f"SELECT id AS id, {text} AS x FROM f").tables["f"]
+    except Refused:
+        return "refused"
+    here: dict[Any, Any] = {}
+    failed = None
+    for image in images:
+        try:
+            row = compiled.decode(image)
+            for output in compiled.evaluate(row, ()).outputs:
+                here[output[0]] = plain(output[1])  # type: ignore[index]
+        except RowError as error:
+            failed = str(error)
+    try:
+        expected = {row[0]: plain(row[1]) for row in there.query(f"SELECT id, {text} FROM f")}
+    except (psycopg.Error, pymysql.Error) as error:
+        return f"fails there: {error}"
+    if failed is not None:
+        return "equal" if "outside the years" in failed else f"differ: only here: {failed}"
+    bad = [(n, expected[n], here.get(n)) for n in expected if expected[n] != here.get(n)]
+    return f"differ: (id, there, here) {bad[:3]}" if bad else "equal"
+
+
+def test_expressions_mean_the_same_in_postgresql(postgres: Database) -> None:
+    fuzz("postgres", postgres)
+
+
+def test_expressions_mean_the_same_in_mariadb(mariadb: Database) -> None:
+    fuzz("mariadb", mariadb)
