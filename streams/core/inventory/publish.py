@@ -1,0 +1,315 @@
+"""From the sums of a sku to what leaves: position, promise, item, exceptions, and when to look again.
+
+* A promise leaves when it says something new; one that only moved its first day does not.
+* While a source it rests on is not ready, a promise that once was complete is *held*: day by day the lower of what was
+  said last and of what would be said now, so only decreases leave.  One that never was complete says so.
+* The stamps of a change wait until the promise shows it.
+* Messages are bounded: they carry sums, and of very many dates the finer steps are merged downwards.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+
+import msgspec
+
+from schemas.records import Atp, Bucket, Drift, Item, LocationAtp, Position, PositionLine, Stamps
+from streams.core.inventory import drift
+from streams.core.inventory.clock import Calendar, move_wake
+from streams.core.inventory.exceptions import Finding, reconcile
+from streams.core.inventory.promise import (
+    Promise,
+    available_on,
+    coarser,
+    compute,
+    lower_of,
+    nothing_at,
+)
+from streams.core.inventory.sources import Sources
+from streams.core.inventory.state import ZERO, Made, Sku, decode_made, encode, sku_key
+from streams.core.inventory.working import Working
+from streams.core.ownership import ANY, Ownership
+
+MAX_LINES = 5_000
+"""Lines of a position; above it, due dates are merged."""
+MAX_STEPS = 20_000
+"""Steps of a promise over all locations; above it, steps are merged downwards."""
+
+_CONTENT = msgspec.msgpack.Encoder(decimal_format="string")
+decode_atp = msgspec.msgpack.Decoder(Atp).decode
+decode_position = msgspec.msgpack.Decoder(Position).decode
+decode_item = msgspec.msgpack.Decoder(Item).decode
+
+_NO_ITEM = Item(sku="", version=0, source="")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a promise depends on beside the state."""
+
+    ownership: Ownership
+    horizon_days: int
+    """How far ahead it looks."""
+    grace_days: int
+    """How long inbound past its date still counts (from tomorrow)."""
+
+
+class Publisher:
+    """Makes the outputs of touched skus."""
+
+    def __init__(self, rules: Rules, sources: Sources, calendar: Calendar) -> None:
+        self._rules, self._sources, self._calendar = rules, sources, calendar
+
+    def publish(self, working: Working, sku: str) -> list[bytes]:
+        """Make what leaves for a folded sku; the owed keys."""
+        record = working.sku(sku)
+        if record.unfinished:
+            return []
+        state, now_us = working.state, working.now_us
+        locations = {key[0] for key in record.lines}
+        locations.update(key[0] for key in record.sums)
+        needed = self._sources.needed(locations)
+        ready = self._sources.all_ready(needed)
+        uncertain = bool(record.uncertain) or any(self._sources.uncertain(source) for source in needed)
+        todays = self._calendar.todays(locations)
+        promise = compute(
+            record.lines, todays, horizon_days=self._rules.horizon_days, grace_days=self._rules.grace_days
+        )
+        drifts = drift.visible(record, self._sources)
+        item = self._item(sku, record)
+        owed: list[bytes] = []
+        known = bool(record.items or record.sums or record.lines)
+        stamps, cause = record.stamps or Stamps(), record.cause
+
+        position = _position(sku, record, drifts, ready, uncertain) if known else None
+        if self._make(working, b"p", sku, position, record, stamps, cause):
+            owed.append(b"p" + sku.encode())
+        if self._make_promise(working, sku, record, promise, item, ready, uncertain, known, todays):
+            owed.append(b"a" + sku.encode())
+        if self._make(working, b"i", sku, item if item is not _NO_ITEM else None, record, stamps, cause):
+            owed.append(b"i" + sku.encode())
+
+        wake_us = self._calendar.next_midnight_us(locations, promise.change_days)
+        after_us = self._rules.ownership.drift_after_s * 1_000_000
+        findings, ripe_us = drift.findings(sku, drifts, now_us, after_us)
+        if ready:
+            if record.exceptions or findings or promise.overdue or _lowest(promise) < ZERO:
+                findings += _oversells(sku, promise, item, cause)
+                findings += self._overdue(sku, promise)
+                owed.extend(reconcile(state, record.exceptions, findings, now_us))
+            if ripe_us is not None:
+                wake_us = ripe_us if wake_us is None else min(wake_us, ripe_us)
+        move_wake(state, sku_key(sku), record.wake_us, wake_us)
+        record.wake_us = wake_us
+        return owed
+
+    def _item(self, sku: str, record: Sku) -> Item:
+        for source in self._rules.ownership.items:
+            said = record.items.get(source)
+            if said is not None:
+                part = said.part
+                return Item(
+                    sku=sku,
+                    version=0,
+                    source=source,
+                    name=part.name,
+                    unit=part.unit,
+                    unit_digits=part.unit_digits,
+                    tracked=part.tracked,
+                    backorder_limit=part.backorder_limit,
+                    active=part.active,
+                )
+        return _NO_ITEM
+
+    def _make(
+        self,
+        working: Working,
+        kind: bytes,
+        sku: str,
+        output: Position | Item | None,
+        record: Sku,
+        stamps: Stamps,
+        cause: str,
+    ) -> bool:
+        """Keep an output when it says something new; True when it is to leave."""
+        key = kind + sku.encode()
+        stored = working.state.get(key)
+        if output is None:
+            working.state.put(key, None)
+            return stored is not None
+        content = _CONTENT.encode(output)
+        if stored is not None and decode_made(stored).content == content:
+            return False
+        working.state.put(key, encode(Made(content, record.versions, stamps, cause)))
+        return True
+
+    def _make_promise(
+        self,
+        working: Working,
+        sku: str,
+        record: Sku,
+        promise: Promise,
+        item: Item,
+        ready: bool,
+        uncertain: bool,
+        known: bool,
+        todays: dict[str, dt.date],
+    ) -> bool:
+        key = b"a" + sku.encode()
+        stored = working.state.get(key)
+        made = decode_made(stored) if stored is not None else None
+        if not known and (ready or made is None):
+            working.state.put(key, None)
+            record.stamps, record.cause = None, ""
+            return made is not None
+        atp = Atp(
+            sku=sku,
+            version=0,
+            complete=ready,
+            uncertain=uncertain,
+            tracked=item.tracked,
+            backorder_limit=item.backorder_limit,
+            active=item.active,
+            network=promise.network,
+            locations=promise.locations,
+        )
+        told, held_back = atp, False
+        if not ready and made is not None:
+            last = decode_atp(made.content)
+            if last.complete:
+                told = _held(last, atp, todays, known=known)
+                held_back = (told.network, told.locations) != (atp.network, atp.locations)
+        told = _bounded(told)
+        content = _CONTENT.encode(told)
+        stamps, cause = record.stamps or Stamps(), record.cause
+        if not held_back:
+            record.stamps, record.cause = None, ""
+        if made is not None and (made.content == content or _same(decode_atp(made.content), told)):
+            return False
+        working.state.put(key, encode(Made(content, record.versions, stamps, cause)))
+        return True
+
+    def _overdue(self, sku: str, promise: Promise) -> list[Finding]:
+        by_location: dict[str, tuple[dt.date, Decimal]] = {}
+        for (location, due), quantity in sorted(promise.overdue.items()):
+            first, total = by_location.get(location, (due, ZERO))
+            by_location[location] = (first, total + quantity)
+        found = []
+        for location, (first, total) in by_location.items():
+            owners = self._rules.ownership.owners(Bucket.INBOUND, location)
+            found.append(
+                Finding(
+                    code="inbound-overdue",
+                    source=owners[0].source if owners else "",
+                    subject=f"{sku}/{location}",
+                    detail=f"{total:f} expected at {location}, the earliest since {first}, is no longer promised",
+                    action="receive it, give it a new date or close it in the system that ordered it",
+                )
+            )
+        return found
+
+
+def _lowest(promise: Promise) -> Decimal:
+    return min((at.available_now for at in promise.locations), default=ZERO).min(promise.network.available_now)
+
+
+def _oversells(sku: str, promise: Promise, item: Item, cause: str) -> list[Finding]:
+    """More is promised than there is, by more than may be backordered."""
+    if not item.tracked:
+        return []
+    limit = item.backorder_limit or ZERO
+    return [
+        Finding(
+            code="oversell",
+            source=cause or "rule",
+            subject=sku if at.location == ANY else f"{sku}/{at.location}",
+            detail=f"{-at.available_now:f} more is promised than there is"
+            + ("" if at.location == ANY else f" at {at.location}")
+            + f": on hand {at.on_hand:f}, on hold {at.on_hold:f}, safety stock {at.safety_stock:f}, "
+            f"open demand {at.demand:f}, open inbound {at.inbound:f}, reserved {at.reserved:f}",
+            action="move stock or a date, or tell the customer; closes by itself when that is no longer so",
+        )
+        for at in (promise.network, *promise.locations)
+        if at.available_now < -limit
+    ]
+
+
+def _position(sku: str, record: Sku, drifts: tuple[Drift, ...], complete: bool, uncertain: bool) -> Position:
+    sums = {key: quantity for key, (quantity, _) in record.sums.items()}
+    if len(sums) > MAX_LINES:
+        merged: dict[tuple[str, Bucket, str, dt.date | None], Decimal] = {}
+        for (location, bucket, source, _), quantity in sums.items():
+            place = (location, bucket, source, None)
+            merged[place] = merged.get(place, ZERO) + quantity
+        sums = merged
+    ordered = sorted(sums, key=_line_order) if len(sums) > 1 else sums
+    return Position(
+        sku=sku,
+        version=0,
+        complete=complete,
+        uncertain=uncertain,
+        lines=tuple(
+            PositionLine(location=key[0], bucket=key[1], quantity=sums[key], source=key[2], due=key[3])
+            for key in ordered
+        ),
+        drifts=drifts,
+    )
+
+
+def _line_order(key: tuple[str, Bucket, str, dt.date | None]) -> tuple[str, Bucket, dt.date, str]:
+    location, bucket, source, due = key
+    return location, bucket, due or dt.date.min, source
+
+
+def _held(last: Atp, new: Atp, todays: dict[str, dt.date], *, known: bool) -> Atp:
+    """What may leave while a source is not ready: the lower of both, for every location of either."""
+    before = {at.location: at for at in last.locations}
+    after = {at.location: at for at in new.locations}
+    network_today = new.network.steps[0].date
+    locations = []
+    for location in sorted(before.keys() | after.keys()):
+        today = todays.get(location, network_today)
+        old = before.get(location) or nothing_at(location, today)
+        now = after.get(location) or nothing_at(location, today)
+        locations.append(lower_of(old, now, today))
+    limits = [atp.backorder_limit for atp in (last, new) if atp.backorder_limit is not None]
+    return Atp(
+        sku=new.sku,
+        version=0,
+        complete=True,
+        uncertain=new.uncertain,
+        tracked=last.tracked or new.tracked,
+        backorder_limit=min(limits) if len(limits) == 2 else None,
+        active=last.active and (new.active or not known),
+        network=lower_of(last.network, new.network, network_today),
+        locations=tuple(locations),
+    )
+
+
+def _bounded(atp: Atp) -> Atp:
+    steps = sum(len(at.steps) for at in atp.locations) + len(atp.network.steps)
+    if steps <= MAX_STEPS:
+        return atp
+    each = max(2, MAX_STEPS // (len(atp.locations) + 1))
+    return msgspec.structs.replace(
+        atp, network=coarser(atp.network, each), locations=tuple(coarser(at, each) for at in atp.locations)
+    )
+
+
+def _same(last: Atp, new: Atp) -> bool:
+    """Whether only the first days moved: from the new one's today on, both promise the same."""
+    if len(last.locations) != len(new.locations):
+        return False
+    pairs = list(zip((last.network, *last.locations), (new.network, *new.locations), strict=True))
+    if all(old.steps[0].date == now.steps[0].date for old, now in pairs):
+        return False
+    moved = [_from(old, now.steps[0].date) for old, now in pairs]
+    return msgspec.structs.replace(last, network=moved[0], locations=tuple(moved[1:])) == new
+
+
+def _from(atp: LocationAtp, today: dt.date) -> LocationAtp:
+    """The same promise told from a later day; what the days gone by held down stays held down, so it may differ."""
+    first = type(atp.steps[0])(date=today, available=available_on(atp, today))
+    return msgspec.structs.replace(atp, steps=(first, *(step for step in atp.steps if step.date > today)))

@@ -1,0 +1,113 @@
+"""How far each source is, and which of them a promise may rest on.
+
+A source is *ready* when its lane says complete, is not holding, and nothing of it waits to be withdrawn.  While one
+that a promise needs is not ready, increases stay inside; see `publish`.
+
+Progress is stated in two steps: what a unit has folded is *covered*, and becomes *stated* in a later unit, which
+cannot close before the outputs of the first are acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from schemas.records import BalanceMessage, LaneProgress
+from streams.core.inventory.state import (
+    WITHDRAW_PREFIX,
+    SourceState,
+    Withdraw,
+    decode_source,
+    decode_withdraw,
+    encode,
+)
+from streams.core.ownership import ANY, Ownership
+from streams.core.unit import View
+
+
+class Sources:
+    """Every source this partition has heard of; a mirror of the `q` and `ww` records."""
+
+    def __init__(self, state: View, ownership: Ownership) -> None:
+        self._ownership = ownership
+        self._states = {key[1:].decode(): decode_source(value) for key, value in state.scan(b"q")}
+        self.withdrawals = {
+            key[len(WITHDRAW_PREFIX) :].decode(): decode_withdraw(value) for key, value in state.scan(WITHDRAW_PREFIX)
+        }
+        self._needed: dict[str, frozenset[str]] = {}
+
+    def accept(self, state: View, message: BalanceMessage) -> bool:
+        """Take a lane's progress in; True when promises must be made anew because of it.  Late progress is dropped."""
+        progress = message.progress
+        source = self._states.setdefault(message.source, SourceState())
+        if progress is None or message.version < max(source.version, source.floor):
+            return False
+        before = (self.ready(message.source), self.uncertain(message.source))
+        source.version, source.progress, source.covered = message.version, progress, progress
+        if progress.restated_since is not None and progress.restated_since > source.floor:
+            source.floor = progress.restated_since
+            self.set_withdrawal(state, message.source, Withdraw(progress.restated_since))
+        state.put(b"q" + message.source.encode(), encode(source))
+        return before != (self.ready(message.source), self.uncertain(message.source))
+
+    def set_withdrawal(self, state: View, source: str, work: Withdraw | None) -> None:
+        """The withdrawal goes on from here, or (None) is done."""
+        key = WITHDRAW_PREFIX + source.encode()
+        if work is None:
+            self.withdrawals.pop(source, None)
+            state.put(key, None)
+        else:
+            self.withdrawals[source] = work
+            state.put(key, encode(work))
+
+    def state_covered(self, state: View) -> list[bytes]:
+        """What an earlier unit covered is stated now; the owed keys."""
+        owed = []
+        for name, source in self._states.items():
+            if source.covered is not None:
+                source.stated, source.covered = source.covered, None
+                key = name.encode()
+                state.put(b"q" + key, encode(source))
+                owed.append(b"g" + key)
+        return owed
+
+    @property
+    def has_covered(self) -> bool:
+        return any(source.covered is not None for source in self._states.values())
+
+    def floor(self, source: str) -> int:
+        """Messages of lower versions are late, whatever their key."""
+        found = self._states.get(source)
+        return found.floor if found else 0
+
+    def ready(self, source: str) -> bool:
+        found = self._states.get(source)
+        progress = found.progress if found else None
+        return progress is not None and progress.complete and not progress.holding and source not in self.withdrawals
+
+    def uncertain(self, source: str) -> bool:
+        found = self._states.get(source)
+        return found is not None and found.progress is not None and found.progress.uncertain
+
+    def needed(self, locations: Iterable[str]) -> frozenset[str]:
+        """Sources that a promise at these locations rests on; those of location `*` always."""
+        names: frozenset[str] = self._at(ANY)
+        for location in locations:
+            at = self._at(location)
+            if at is not names:
+                names |= at
+        return names
+
+    def _at(self, location: str) -> frozenset[str]:
+        found = self._needed.get(location)
+        if found is None:
+            found = self._needed[location] = self._ownership.sources_at(location)
+        return found
+
+    def all_ready(self, needed: frozenset[str]) -> bool:
+        return all(self.ready(source) for source in needed)
+
+
+def stated(state: View, source: str) -> LaneProgress | None:
+    """Progress as it may be stated, from the settled state."""
+    value = state.get(b"q" + source.encode())
+    return decode_source(value).stated if value is not None else None

@@ -1,0 +1,402 @@
+"""Inventory as a stage: folds `onhand.balance.v1`, partition by partition, into positions and promises.
+
+One unit: forget what was closed and state what was covered by earlier units; fold messages into claims and sums; make
+the outputs of every touched sku once; write.  Work lists (withdrawals, then recomputing, then the clock) go in slices,
+each a unit of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from decimal import localcontext
+from itertools import islice
+
+import msgspec
+
+from schemas.errors import Fatal, PoisonRecord
+from schemas.records import BalanceMessage, Progress, Stamps
+from streams.core.inventory import exceptions
+from streams.core.inventory.balances import receive, withdraw, withdraw_item
+from streams.core.inventory.clock import (
+    Calendar,
+    chosen_zone,
+    due_wakes,
+    load_locations,
+    save_location,
+    zone_of,
+)
+from streams.core.inventory.publish import Publisher, Rules, decode_atp, decode_item, decode_position
+from streams.core.inventory.sources import Sources, stated
+from streams.core.inventory.state import (
+    EXACT,
+    RECOMPUTE_KEY,
+    STATE_FORMAT,
+    LocationState,
+    Made,
+    Recompute,
+    SourcedLocation,
+    Withdraw,
+    decode_claim,
+    decode_made,
+    decode_recompute,
+    decode_sku,
+    encode,
+    sku_of_claim,
+)
+from streams.core.inventory.working import Working, note
+from streams.core.unit import UNIT_BYTES, InputRecord, Output, Settled, View
+
+INPUT_TOPIC = "onhand.balance.v1"
+POSITION_TOPIC = "inventory.position.v1"
+ATP_TOPIC = "inventory.atp.v1"
+ITEM_TOPIC = "item.v1"
+PROGRESS_TOPIC = "progress.v1"
+EXCEPTION_TOPIC = "exception.v1"
+
+_OWED = {POSITION_TOPIC: b"p", ATP_TOPIC: b"a", ITEM_TOPIC: b"i"}
+_SLICE = 300
+"""Skus of a work list in one unit: between two slices new messages get their turn."""
+_UNIT_BYTES = UNIT_BYTES // 2
+"""Estimated bytes at which a unit is closed: half of what may be, because the outputs are kept too."""
+_OWED_BYTES = 512 << 10
+_CLAIM_SLICE = 1_000
+"""The same, of claims that are looked through."""
+_PARTED = " withdrawn"
+
+Decode = Callable[[str, bytes], BalanceMessage]
+"""(topic, bytes) → message.  Raises PoisonRecord."""
+Encode = Callable[[str, msgspec.Struct], bytes]
+"""(topic, record) → bytes."""
+
+
+class InventoryStage:
+    """One partition of inventory; see `streams.core.unit.Stage` for the order of calls."""
+
+    name = "inventory"
+    input_topic = INPUT_TOPIC
+    sole_writer_of = frozenset(_OWED)
+
+    def __init__(self, rules: Rules, decode: Decode, encode_output: Encode) -> None:
+        self._rules, self._decode, self._encode = rules, decode, encode_output
+        self.fingerprint = hashlib.sha256(
+            STATE_FORMAT + rules.ownership.fingerprint + b"%d/%d" % (rules.horizon_days, rules.grace_days)
+        ).digest()
+        self._rule = self.fingerprint[:8]
+        self._partition = 0
+        self._calendar = Calendar(rules.ownership.time_zone)
+        self._locations: dict[str, LocationState] = {}
+        self._sources: Sources
+        self._publisher: Publisher
+        self._recompute: Recompute | None = None
+
+    # -- Stage
+
+    def open(self, state: View, partition: int, memo: bytes | None, fingerprint: bytes | None, now_us: int) -> Settled:
+        """Take the partition over; under other rules than the last owner's every sku is recomputed."""
+        self._partition = partition
+        self._locations = dict(load_locations(state))
+        for location, record in self._locations.items():
+            zone = chosen_zone(record, self._rules.ownership.locations)
+            self._calendar.set_zone(location, zone_of(zone) if zone else None)
+        self._sources = Sources(state, self._rules.ownership)
+        self._publisher = Publisher(self._rules, self._sources, self._calendar)
+        stored = state.get(RECOMPUTE_KEY)
+        self._recompute = decode_recompute(stored) if stored is not None else None
+        if fingerprint is not None and fingerprint != self.fingerprint:
+            self._start_recompute(state, "rule")
+        return Settled(more=True)
+
+    def work(self, state: View, records: Sequence[InputRecord], now_us: int) -> Settled:
+        """Fold messages until the unit is full."""
+        with localcontext(EXACT):
+            working, owed = self._begin(state, now_us)
+            consumed = poison = 0
+            for record in records:
+                if working.bytes + state.size > _UNIT_BYTES or len(working.skus) * 90 > _OWED_BYTES:
+                    break
+                consumed += 1
+                if record.value is None:
+                    continue
+                try:
+                    message = self._decode(record.topic, record.value)
+                except PoisonRecord as error:
+                    poison += 1
+                    owed.append(self._park(working, record, error))
+                    continue
+                owed.extend(self._take(working, message))
+            if poison >= 100 and poison * 2 > consumed:
+                raise Fatal(
+                    f"{poison} of {consumed} records of {INPUT_TOPIC} [{self._partition}] before offset "
+                    f"{records[consumed - 1].offset + 1} cannot be decoded: a wrong release or registry; nothing of "
+                    "them was taken, put that right and start again"
+                )
+            self._finish(working, owed)
+            return Settled(consumed, _once(owed), more=self._has_more)
+
+    def tick(self, state: View, now_us: int) -> Settled:
+        """One slice of the first work list that is not empty; then what time has made due."""
+        with localcontext(EXACT):
+            working, owed = self._begin(state, now_us)
+            more = True
+            if self._sources.withdrawals:
+                self._withdraw_slice(working)
+            elif self._recompute is not None:
+                self._recompute_slice(working, self._recompute)
+            else:
+                more = self._wake_slice(working)
+            self._finish(working, owed)
+            return Settled(0, _once(owed), more=more or self._has_more)
+
+    def render(self, state: View, owed: Sequence[bytes], version: int, now_us: int) -> Iterable[Output]:
+        """The records of the owed keys, as they were made, under this version."""
+        with localcontext(EXACT):
+            return [output for key in owed if (output := self._render(state, key, version, now_us)) is not None]
+
+    def owed_for(self, topic: str, key: bytes) -> bytes | None:
+        kind = _OWED.get(topic)
+        return kind + key if kind is not None else None
+
+    # -- one unit
+
+    def _begin(self, state: View, now_us: int) -> tuple[Working, list[bytes]]:
+        """What earlier units left to be done first, in this one."""
+        self._calendar.at(now_us)
+        exceptions.forget_closed(state)
+        owed = [] if self._listed else self._sources.state_covered(state)
+        return Working(state, self._rules.ownership, self._rule, now_us), owed
+
+    def _finish(self, working: Working, owed: list[bytes]) -> None:
+        working.fold()
+        for sku in working.skus:
+            owed.extend(self._publisher.publish(working, sku))
+        working.save()
+
+    @property
+    def _listed(self) -> bool:
+        """A work list is not empty: what was folded is not wholly in the outputs yet."""
+        return bool(self._sources.withdrawals) or self._recompute is not None
+
+    @property
+    def _has_more(self) -> bool:
+        return self._listed or self._sources.has_covered
+
+    def _take(self, working: Working, message: BalanceMessage) -> list[bytes]:
+        state = working.state
+        if message.kind == "balances":
+            receive(working, message, self._sources.floor(message.source))
+        elif message.kind == "progress":
+            if self._sources.accept(state, message):
+                self._start_recompute(state, message.source)
+        elif message.kind == "location":
+            return self._take_location(working, message)
+        return []
+
+    def _take_location(self, working: Working, message: BalanceMessage) -> list[bytes]:
+        part = message.location
+        if part is None:
+            return []
+        record = self._locations.setdefault(part.location, LocationState())
+        said = record.parts.get(message.source)
+        if said is not None and said.version > message.version:
+            return []
+        if part.withdrawn:
+            record.parts.pop(message.source, None)
+        else:
+            record.parts[message.source] = SourcedLocation(message.version, part)
+        save_location(working.state, part.location, record)
+        name = chosen_zone(record, self._rules.ownership.locations)
+        zone = zone_of(name) if name else None
+        if self._calendar.set_zone(part.location, zone):
+            self._calendar.at(working.now_us)
+            self._start_recompute(working.state, message.source)
+        if self._partition:
+            return []  # every partition hears of every location; one speaks
+        return self._check_zone(working, message.source, part.location, name, zone is None)
+
+    def _check_zone(self, working: Working, source: str, location: str, name: str | None, unknown: bool) -> list[bytes]:
+        identity = f"{exceptions.STAGE}/{self._rules.ownership.locations[0]}/location-time-zone/{location}"
+        key = f"location-time-zone/{location}"
+        is_open = {key: identity} if working.state.get(b"x" + identity.encode()) is not None else {}
+        findings = []
+        if name is not None and unknown:
+            findings.append(
+                exceptions.Finding(
+                    code="location-time-zone",
+                    source=self._rules.ownership.locations[0],
+                    subject=location,
+                    detail=f"{source} states time zone {name!r}, which is not known; "
+                    f"{self._rules.ownership.time_zone} is used",
+                    action="correct it in the source or in its locations.sql: a name like Europe/Berlin",
+                )
+            )
+        return exceptions.reconcile(working.state, is_open, findings, working.now_us)
+
+    def _park(self, working: Working, record: InputRecord, error: PoisonRecord) -> bytes:
+        """The exception first; the sku, if it is one, is uncertain until its sources are restated."""
+        key = (record.key or b"").decode("utf-8", "replace")
+        if key and not key.startswith("~"):
+            touched = working.sku(key)
+            touched.uncertain = sorted({*touched.uncertain, POISON})
+        finding = exceptions.Finding(
+            code=error.code,
+            source=key.removeprefix("~") if key.startswith("~") else "",
+            subject=f"{record.topic}/{record.partition}/{record.offset}",
+            detail=f"key {key!r}: {error}",
+            action="restate the source that sent it: onhand source restate NAME",
+        )
+        raw = record.value or b""
+        origin = exceptions.Origin(record.topic, record.partition, record.offset, raw)
+        return exceptions.open_new(working.state, finding, working.now_us, origin)[1]
+
+    # -- work lists
+
+    def _start_recompute(self, state: View, cause: str) -> None:
+        """From the first sku again, also when it runs already."""
+        self._recompute = Recompute(cause)
+        state.put(RECOMPUTE_KEY, encode(self._recompute))
+
+    def _recompute_slice(self, working: Working, work: Recompute) -> None:
+        pairs = list(islice(working.state.scan(b"s", work.cursor), _SLICE + 1))
+        rest = pairs[-1][0] if len(pairs) > _SLICE else b""
+        for key, _ in pairs[:_SLICE]:
+            if working.bytes > _UNIT_BYTES:
+                rest = key
+                break
+            note(working.sku(key[1:].decode()), Stamps(), work.cause)
+        if rest:
+            work.cursor = rest
+            working.state.put(RECOMPUTE_KEY, encode(work))
+        else:
+            self._recompute = None
+            working.state.put(RECOMPUTE_KEY, None)
+
+    def _withdraw_slice(self, working: Working) -> None:
+        """Claims first, then items; at the end every promise anew.  A sku of which only a part of the claims is done
+        is not published."""
+        state = working.state
+        source, work = next(iter(self._sources.withdrawals.items()))
+        parted = source + _PARTED
+        claims = work.cursor[:1] != b"s"
+        if claims and work.cursor:
+            working.sku(sku_of_claim(work.cursor)[0]).unfinished.pop(parted, None)
+        pairs = list(islice(state.scan(b"c" if claims else b"s", work.cursor), _CLAIM_SLICE + 1))
+        rest = pairs[-1][0] if len(pairs) > _CLAIM_SLICE else b""
+        last = ""
+        for key, value in pairs[:_CLAIM_SLICE]:
+            if working.bytes > _UNIT_BYTES:
+                rest = key
+                break
+            if claims:
+                last = self._withdraw_claim(working, key, value, source, work.since)
+            else:
+                self._withdraw_rest(working, key, value, source, work.since)
+        if rest and claims and sku_of_claim(rest)[0] == last:
+            working.sku(last).unfinished[parted] = work.since
+        if not rest and claims:
+            rest = b"s"
+        self._sources.set_withdrawal(state, source, Withdraw(work.since, rest) if rest else None)
+        if not rest:
+            self._start_recompute(state, source)
+
+    @staticmethod
+    def _withdraw_claim(working: Working, key: bytes, value: bytes, source: str, since: int) -> str:
+        sku = sku_of_claim(key)[0]
+        if any(entry.source == source and entry.version < since for entry in decode_claim(value).entries):
+            withdraw(working.claim_at(key), source, since)
+            note(working.sku(sku), Stamps(), source)
+        return sku
+
+    @staticmethod
+    def _withdraw_rest(working: Working, key: bytes, value: bytes, source: str, since: int) -> None:
+        peek = decode_sku(value)
+        item = peek.items.get(source)
+        if item is None and not peek.uncertain and not peek.unfinished:
+            return
+        sku = key[1:].decode()
+        record = working.sku(sku)
+        if withdraw_item(working, sku, source, since):
+            note(record, Stamps(), source)
+        if record.unfinished.get(source, since) < since:
+            del record.unfinished[source]
+        record.uncertain = [name for name in record.uncertain if name != POISON]
+
+    def _wake_slice(self, working: Working) -> bool:
+        """Whatever became due by now; True when the slice was full."""
+        wakes = list(islice(due_wakes(working.state, working.now_us), _SLICE + 1))
+        for index_key, key in wakes[:_SLICE]:
+            if working.bytes > _UNIT_BYTES:
+                return True
+            working.state.put(index_key, None)
+            if key[:1] == b"c":
+                sku = sku_of_claim(key)[0]
+                working.claim_at(key).wake_us = None
+            else:
+                sku = key[1:].decode()
+                working.sku(sku).wake_us = None
+            note(working.sku(sku), Stamps(), "clock")
+        return len(wakes) > _SLICE
+
+    # -- outputs
+
+    def _render(self, state: View, owed: bytes, version: int, now_us: int) -> Output | None:
+        kind, key = owed[:1], owed[1:]
+        if kind == b"x":
+            exception = exceptions.load(state, owed)
+            if exception is None:
+                return None
+            exception = msgspec.structs.replace(exception, version=version)
+            return Output(EXCEPTION_TOPIC, key, self._encode(EXCEPTION_TOPIC, exception))
+        if kind == b"g":
+            return self._render_progress(state, key.decode(), version, now_us)
+        topic = {b"a": ATP_TOPIC, b"p": POSITION_TOPIC, b"i": ITEM_TOPIC}[kind]
+        stored = state.get(owed)
+        value = self._finished(topic, decode_made(stored), version, now_us) if stored is not None else None
+        return Output(topic, key, value, self._partition)
+
+    def _finished(self, topic: str, made: Made, version: int, now_us: int) -> bytes:
+        if topic == ITEM_TOPIC:
+            return self._encode(topic, msgspec.structs.replace(decode_item(made.content), version=version))
+        stamps = msgspec.structs.replace(made.stamps, promised_us=now_us)
+        record: msgspec.Struct
+        if topic == ATP_TOPIC:
+            record = msgspec.structs.replace(
+                decode_atp(made.content),
+                version=version,
+                source_versions=made.source_versions,
+                stamps=stamps,
+                cause=made.cause,
+            )
+        else:
+            record = msgspec.structs.replace(
+                decode_position(made.content), version=version, source_versions=made.source_versions, stamps=stamps
+            )
+        return self._encode(topic, record)
+
+    def _render_progress(self, state: View, source: str, version: int, now_us: int) -> Output | None:
+        progress = stated(state, source)
+        if progress is None:
+            return None
+        record = Progress(
+            stage=self.name,
+            source=source,
+            partition=self._partition,
+            version=version,
+            input_offset=progress.input_offset,
+            source_position=progress.source_position,
+            source_time_us=progress.source_time_us,
+            complete=progress.complete,
+            holding=progress.holding,
+            uncertain=progress.uncertain,
+            stated_us=now_us,
+        )
+        key = f"{self.name}/{source}/{self._partition}".encode()
+        return Output(PROGRESS_TOPIC, key, self._encode(PROGRESS_TOPIC, record))
+
+
+POISON = "?"
+"""Stands in `Sku.uncertain` for a message that could not be read."""
+
+
+def _once(owed: list[bytes]) -> tuple[bytes, ...]:
+    return tuple(dict.fromkeys(owed))

@@ -1,0 +1,200 @@
+"""What inventory keeps of one partition: keys, records, codecs.
+
+| kind | key after the letter | record |
+|---|---|---|
+| `s` | sku | `Sku`: sums, items, versions, wake, open exceptions |
+| `c` | length of sku, sku, reference or nothing | `Claim`: every source's balances of one reference |
+| `q` | source | `SourceState`: how far it is, what is withdrawn |
+| `l` | location | `LocationState`: what each source says about it |
+| `t` | instant, then `s` sku or `c` claim key | empty: what the clock must look at, when |
+| `a` `p` `i` | sku | the last promise, position, item that was made, as `Made` |
+| `x` | exception id | the exception record as it stands |
+| `y` | exception id | empty: closed, and to be forgotten by the next unit |
+| `w` | `r`, or `w` and source | `Recompute`, `Withdraw`: work lists |
+
+The same letters begin the owed keys: `a`, `p`, `i`, `x` name the record to send, `g` and a source its progress.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Context, Decimal, Inexact, InvalidOperation
+
+import msgspec
+
+from schemas.records import Bucket, ItemPart, LaneProgress, LocationPart, Stamps
+
+STATE_FORMAT = b"inventory-1"
+"""Part of the stage's fingerprint; a changed one recomputes every sku."""
+
+EXACT = Context(prec=120, traps=[InvalidOperation, Inexact])
+"""All arithmetic on quantities runs in this context: a sum that would be rounded stops the process."""
+
+ZERO = Decimal(0)
+
+LineKey = tuple[str, Bucket, dt.date | None]
+"""(location, bucket, due) of a line of the promise."""
+SumKey = tuple[str, Bucket, str, dt.date | None]
+"""(location, bucket, owner, due) of a line of the position."""
+DriftKey = tuple[str, Bucket, str, str]
+"""(location, bucket, owner, other)."""
+
+
+class Entry(msgspec.Struct, array_like=True, frozen=True):
+    """One balance as its source said it last."""
+
+    source: str
+    view: str
+    location: str
+    bucket: Bucket
+    due: dt.date | None
+    quantity: Decimal
+    version: int
+    expires_us: int | None = None
+
+
+class Claim(msgspec.Struct, array_like=True):
+    """All balances of one (sku, reference), or of a sku's balances without one."""
+
+    entries: list[Entry]
+    settled_us: int = 0
+    """The instant its effect was last computed for: expired reservations are told by it."""
+    wake_us: int | None = None
+    """When the next reservation expires, as the clock's index has it."""
+
+
+class DriftSum(msgspec.Struct, array_like=True, frozen=True):
+    """Over the claims in which owner and other disagree."""
+
+    owner_quantity: Decimal
+    other_quantity: Decimal
+    count: int
+    since_us: int
+
+
+class SourcedItem(msgspec.Struct, array_like=True, frozen=True):
+    """What one source says about an item."""
+
+    version: int
+    part: ItemPart
+
+
+class Sku(msgspec.Struct, array_like=True):
+    """One sku; bounded by locations and open due dates, never by claims."""
+
+    rule: bytes = b""
+    """Fingerprint of the rules the sums rest on; another one: they are made anew from the claims."""
+    versions: dict[str, int] = msgspec.field(default_factory=dict)
+    """Source → newest version seen; older messages are dropped whole."""
+    lines: dict[LineKey, tuple[Decimal, int]] = msgspec.field(default_factory=dict)
+    """Open quantity, and the number of claims it comes from."""
+    sums: dict[SumKey, tuple[Decimal, int]] = msgspec.field(default_factory=dict)
+    """As the owners have it, open claims only, and the number of claims."""
+    drifts: dict[DriftKey, DriftSum] = msgspec.field(default_factory=dict)
+    items: dict[str, SourcedItem] = msgspec.field(default_factory=dict)
+    uncertain: list[str] = msgspec.field(default_factory=list)
+    """Sources that have parked a row of this sku."""
+    unfinished: dict[str, int] = msgspec.field(default_factory=dict)
+    """Source → version of which not every part has come; source + ' withdrawn' → while a withdrawal is half done.
+    Nothing is published meanwhile."""
+    stamps: Stamps | None = None
+    """The oldest change that the promise does not show yet."""
+    cause: str = ""
+    wake_us: int | None = None
+    """When only time will change the promise, as the clock's index has it."""
+    exceptions: dict[str, str] = msgspec.field(default_factory=dict)
+    """`<code>/<subject>` → id of every open exception."""
+
+
+class Made(msgspec.Struct, array_like=True, frozen=True):
+    """One output as it was last made; only its version and the instant of sending are missing."""
+
+    content: bytes
+    """Encoded record with what is compared: equal bytes are not sent again."""
+    source_versions: dict[str, int]
+    stamps: Stamps
+    cause: str
+
+
+class SourceState(msgspec.Struct, array_like=True):
+    """One source, as this partition knows it."""
+
+    version: int = 0
+    """Of the newest progress."""
+    progress: LaneProgress | None = None
+    floor: int = 0
+    """Messages of lower versions are dropped: everything was restated at or above it."""
+    covered: LaneProgress | None = None
+    """Seen in a unit whose outputs may not be acknowledged yet."""
+    stated: LaneProgress | None = None
+    """Everything up to it is in outputs that were acknowledged before this was said."""
+
+
+class SourcedLocation(msgspec.Struct, array_like=True, frozen=True):
+    version: int
+    part: LocationPart
+
+
+class LocationState(msgspec.Struct, array_like=True):
+    """What each source says about a location."""
+
+    parts: dict[str, SourcedLocation] = msgspec.field(default_factory=dict)
+
+
+class Recompute(msgspec.Struct, array_like=True):
+    """Every sku is to be published anew: a rule or a source's state changed."""
+
+    cause: str
+    cursor: bytes = b""
+    """Key of the first `s` record not done."""
+
+
+class Withdraw(msgspec.Struct, array_like=True):
+    """A source's balances below a version are to go."""
+
+    since: int
+    cursor: bytes = b""
+    """Key of the first `c` or `s` record not done."""
+
+
+def encode(record: msgspec.Struct) -> bytes:
+    return _ENCODER.encode(record)
+
+
+_ENCODER = msgspec.msgpack.Encoder(decimal_format="string")
+decode_claim = msgspec.msgpack.Decoder(Claim).decode
+decode_sku = msgspec.msgpack.Decoder(Sku).decode
+decode_made = msgspec.msgpack.Decoder(Made).decode
+decode_source = msgspec.msgpack.Decoder(SourceState).decode
+decode_location = msgspec.msgpack.Decoder(LocationState).decode
+decode_recompute = msgspec.msgpack.Decoder(Recompute).decode
+decode_withdraw = msgspec.msgpack.Decoder(Withdraw).decode
+
+RECOMPUTE_KEY = b"wr"
+WITHDRAW_PREFIX = b"ww"
+
+
+def sku_key(sku: str) -> bytes:
+    return b"s" + sku.encode()
+
+
+def claims_prefix(sku: str) -> bytes:
+    """Prefix of every claim of a sku, and of no other's."""
+    text = sku.encode()
+    return b"c" + len(text).to_bytes(4, "big") + text
+
+
+def claim_key(sku: str, reference: str | None) -> bytes:
+    prefix = claims_prefix(sku)
+    return prefix if reference is None else prefix + b"=" + reference.encode()
+
+
+def sku_of_claim(key: bytes) -> tuple[str, bool]:
+    """(sku, whether there is a reference)."""
+    end = 5 + int.from_bytes(key[1:5], "big")
+    return key[5:end].decode(), len(key) > end
+
+
+def wake_key(instant_us: int, key: bytes) -> bytes:
+    """`key` is the `s` or `c` record to look at."""
+    return b"t" + max(0, instant_us).to_bytes(8, "big") + key
