@@ -124,7 +124,7 @@ class ChannelWorker:
         desk, now_us = self.desk, self._clock_us()
         oldest_us = desk.book.dirty.oldest_us()
         return {
-            "ok": True,
+            "healthy": True,
             "state": desk.channel_state.value,
             "partitions": sorted(self._owned),
             "caught_up": bool(self._owned) and not self._behind,
@@ -165,13 +165,10 @@ class ChannelWorker:
     # Reading -------------------------------------------------------------------------------------------------------
 
     def _read_side_topics(self) -> None:
-        """Progress and open exceptions, to their ends."""
+        """Progress and exceptions, to their ends."""
         for record in wire.read_to_end(self._side, {(wire.EXCEPTION, 0): None, (wire.PROGRESS, 0): None}):
-            if record.topic == wire.PROGRESS:
-                self._side_next[wire.PROGRESS, 0] = record.offset + 1
-                self._note_progress(record)
-            elif (exception := self._decoded(record)) is not None:
-                self.desk.complaints.recall(exception)
+            self._side_next[record.topic, 0] = record.offset + 1
+            self._note(record)
         self._assign_side()
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -204,7 +201,7 @@ class ChannelWorker:
         self._assign_side()
 
     def _assign_side(self) -> None:
-        places = {(wire.PROGRESS, 0), *((wire.PUBLICATION, p) for p in self._owned)}
+        places = {(wire.PROGRESS, 0), (wire.EXCEPTION, 0), *((wire.PUBLICATION, p) for p in self._owned)}
         self._side.assign([TopicPartition(*place, self._side_next.get(place, OFFSET_BEGINNING)) for place in places])
 
     def _read_facts(self) -> None:
@@ -257,19 +254,21 @@ class ChannelWorker:
             if record is None or record.end:
                 continue
             self._side_next[record.topic, record.partition] = record.offset + 1
-            if record.topic == wire.PROGRESS:
-                self._note_progress(record)
+            if record.topic != wire.PUBLICATION:
+                self._note(record)
             elif record.partition in self._owned and record.worker != self._worker:
                 self._recall(record, now_us, foreign=True)
 
-    def _note_progress(self, record: Received) -> None:
-        progress = self._decoded(record) if record.value is not None else None
-        if not isinstance(progress, Progress) or progress.stage != INVENTORY or progress.source_time_us is None:
-            return
-        self._progress[progress.partition, progress.source] = progress.source_time_us
-        if progress.partition in self._owned:
-            now_us = self._clock_us()
-            self.desk.book.progress(progress.partition, progress.source, progress.source_time_us, now_us)
+    def _note(self, record: Received) -> None:
+        """Inventory's progress, and exceptions that people closed."""
+        noted = self._decoded(record)
+        if isinstance(noted, ExceptionRecord) and record.worker != self._worker:
+            self.desk.complaints.recall(noted)
+        elif isinstance(noted, Progress) and noted.stage == INVENTORY and noted.source_time_us is not None:
+            self._progress[noted.partition, noted.source] = noted.source_time_us
+            if noted.partition in self._owned:
+                now_us = self._clock_us()
+                self.desk.book.progress(noted.partition, noted.source, noted.source_time_us, now_us)
 
     def _recall(self, record: Received, now_us: int, *, foreign: bool) -> None:
         channel = self.desk.rule.name

@@ -132,13 +132,14 @@ class Outbox:
 
     def send(self, topic: str, key: str, record: msgspec.Struct, partition: int | None = None) -> None:
         """Queue one record; `partition` None: by the key."""
+        self.send_raw(topic, key.encode(), self._codec.encode(topic, record), partition)
+
+    def send_raw(self, topic: str, key: bytes, value: bytes, partition: int | None = None) -> None:
+        """Queue one record's bytes."""
         where: dict[str, Any] = {} if partition is None else {"partition": partition}
-        value = self._codec.encode(topic, record)
         while True:
             try:
-                self.producer.produce(
-                    topic, value, key.encode(), headers=self._worker, on_delivery=self._delivered, **where
-                )
+                self.producer.produce(topic, value, key, headers=self._worker, on_delivery=self._delivered, **where)
                 break
             except BufferError:
                 self.producer.poll(0.1)
