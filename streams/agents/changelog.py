@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from streams.agents.runtime.app import changelog_topic
 from streams.agents.runtime.log_reader import LogReader
-from streams.agents.runtime.marker import WRITER_HEADER, ChangelogRecord, Changes, Marker, Standing, Writer
+from streams.agents.runtime.marker import (
+    WRITER_HEADER,
+    ChangelogRecord,
+    Changes,
+    Marker,
+    Standing,
+    Writer,
+    changelog_topic,
+)
 from streams.agents.runtime.recovery import Recovery
 
 __all__ = ["Marker", "changelog_topic", "read_partition"]

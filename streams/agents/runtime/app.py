@@ -21,6 +21,7 @@ from faust.types import TP
 from streams.agents.runtime.fail_stop import fail_stop
 from streams.agents.runtime.lease import Lease
 from streams.agents.runtime.log_reader import LogReader
+from streams.agents.runtime.marker import TABLE, changelog_topic
 from streams.agents.runtime.owner import PartitionOwner, Ports
 from streams.agents.runtime.store import RowStore
 from streams.agents.runtime.topic_desk import TopicDesk
@@ -30,15 +31,8 @@ from streams.core.unit import Stage
 
 log = logging.getLogger(__name__)
 
-TABLE = "state"
-
 CHUNKS_WAITING = 3
 """Chunks of one partition that may be under way: one in work, and what comes next."""
-
-
-def changelog_topic(group: str) -> str:
-    """Name of a group's changelog."""
-    return f"{group}-{TABLE}-changelog"
 
 
 class UnitTable(faust.Table[bytes, bytes]):

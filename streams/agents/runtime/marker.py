@@ -19,6 +19,15 @@ WRITER_HEADER = "w"
 _WRITER = struct.Struct(">qQ")
 
 
+TABLE = "state"
+"""The one Faust table of a stage."""
+
+
+def changelog_topic(group: str) -> str:
+    """Name of a group's changelog, as Faust makes it of group and table."""
+    return f"{group}-{TABLE}-changelog"
+
+
 class Writer(NamedTuple):
     """One tenure of one process over one partition."""
 

@@ -13,7 +13,8 @@ from typing import Any
 import faust
 
 from schemas.errors import EXIT_FAIL_STOP, EXIT_OK
-from streams.agents.runtime.app import StageApp, changelog_topic
+from streams.agents.runtime.app import StageApp
+from streams.agents.runtime.marker import changelog_topic
 from streams.agents.runtime.topic_desk import TopicDesk
 from streams.agents.runtime.tuning import Tuning
 from streams.core.unit import Stage
