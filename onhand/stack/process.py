@@ -165,7 +165,7 @@ class Process:
 
 def tail(path: Path, lines: int, start: int = 0) -> str:
     """The last lines of a log file, at most 256 KiB, nothing before byte `start`."""
-    if not path.exists():
+    if lines == 0 or not path.exists():
         return ""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
