@@ -1,0 +1,28 @@
+"""Composition root of the orders process."""
+
+from __future__ import annotations
+
+from onhand.health import serve_health
+from onhand.settings import Settings
+from schemas.codec import Codec
+from schemas.registry import Registry
+from streams.agents.orders import GROUP, orders_worker
+from streams.core.ownership import OWNERSHIP_FILE, load_ownership
+
+
+def run(settings: Settings, name: str = GROUP) -> int:
+    """Merge orders until SIGTERM.  Raises InvalidInput, EnvironmentFault before the start."""
+    ownership = load_ownership(settings.connect_configs / OWNERSHIP_FILE)
+    with Registry(settings.registry_url) as registry:
+        codec = Codec.connected(registry)
+    worker = orders_worker(
+        ownership,
+        codec,
+        kafka=settings.kafka,
+        data_dir=settings.data_dir,
+        partitions=settings.partitions,
+        instance=settings.instance,
+        replication=settings.replication,
+    )
+    with serve_health(settings, name, worker.health):
+        return worker.run()

@@ -1,0 +1,50 @@
+"""The orders process: one OrdersStage per partition on the chunk runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from schemas.codec import Codec
+from schemas.errors import InvalidInput
+from streams.agents.runtime.worker import StageWorker
+from streams.core.orders.stage import OrdersStage
+from streams.core.ownership import Ownership
+
+GROUP = "orders"
+
+
+def owning_sources(ownership: Ownership) -> frozenset[str]:
+    """Sources that own an order attribute: an order is complete when all of them are."""
+    sections = (ownership.orders.header, ownership.orders.lines, ownership.orders.shipments)
+    return frozenset(source for section in sections for owners in section.values() for source in owners)
+
+
+def stage_factory(ownership: Ownership, codec: Codec) -> Callable[[], OrdersStage]:
+    """A stage per partition the process comes to own.  Raises InvalidInput when nobody owns an order attribute."""
+    sources = owning_sources(ownership)
+    if not sources:
+        raise InvalidInput("ownership.yaml: section orders names no source; name one, or do not run orders")
+    return lambda: OrdersStage(ownership, sources, codec.encode, codec.decode)
+
+
+def orders_worker(
+    ownership: Ownership,
+    codec: Codec,
+    *,
+    kafka: str,
+    data_dir: Path,
+    partitions: int,
+    instance: str = "0",
+    replication: int = 1,
+) -> StageWorker:
+    """The process, ready to `run`.  Raises InvalidInput, EnvironmentFault."""
+    return StageWorker(
+        stage_factory(ownership, codec),
+        group=GROUP,
+        partitions=partitions,
+        kafka=kafka,
+        data_dir=data_dir,
+        instance=instance,
+        replication=replication,
+    )
