@@ -1,0 +1,40 @@
+"""The inventory process: `InventoryStage` on the chunk runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from schemas.codec import Codec
+from schemas.records import BalanceMessage
+from streams.agents.runtime.worker import StageWorker
+from streams.core.inventory.publish import Rules
+from streams.core.inventory.stage import InventoryStage
+
+GROUP = "inventory"
+
+
+def inventory_worker(
+    rules: Rules,
+    codec: Codec,
+    *,
+    kafka: str,
+    data_dir: Path,
+    partitions: int,
+    instance: str = "0",
+    replication: int = 1,
+) -> StageWorker:
+    """Raises InvalidInput and EnvironmentFault as `StageWorker` does."""
+
+    def decode(topic: str, value: bytes) -> BalanceMessage:
+        return cast(BalanceMessage, codec.decode(topic, value))
+
+    return StageWorker(
+        lambda: InventoryStage(rules, decode, codec.encode),
+        group=GROUP,
+        partitions=partitions,
+        kafka=kafka,
+        data_dir=data_dir,
+        instance=instance,
+        replication=replication,
+    )
