@@ -188,8 +188,9 @@ class ConnectClient:
                 break
             if time.monotonic() > deadline:
                 raise ConnectUnavailable(
-                    f"Kafka Connect at {self.url} rebalances since {self._rebalance_deadline_s:.0f} s; look at the "
-                    "workers' logs"
+                    f"Kafka Connect at {self.url} rebalances since {self._rebalance_deadline_s:.0f} s "
+                    f"({_message(response)}); look at the workers' logs, and whether a worker that should be gone is "
+                    "still in the group"
                 )
             time.sleep(REBALANCE_PAUSE_S)
         if response.status_code < 400 or (allow_missing and response.status_code == 404):

@@ -1,4 +1,4 @@
-"""Pre-flight of a MariaDB source: binlog, grants, tables (codes M01–M11)."""
+"""Pre-flight of a MariaDB source: binlog, grants, tables (codes M01–M14)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from streams.connect.preflight import CONNECT_TIMEOUT_S, Captured, Target, captu
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 MIN_EXPIRE_S = 3 * 86_400
 """A weekend: a connector that stops on Friday must find its binlog on Monday."""
+MAX_PULSE_S = 5
 GLOBAL_GRANTS: Mapping[str, tuple[str, ...]] = {
     "RELOAD": ("RELOAD",),
     "LOCK TABLES": ("LOCK TABLES",),
@@ -60,6 +61,7 @@ def check(source: Source, at: Target) -> list[Finding]:
                 *_server(source, at, database),
                 *_grants(source, at, database),
                 *_tables(source, at, tables, database),
+                *_pulse(source, tables, database),
             ]
     except pymysql.err.OperationalError as error:
         return [unreachable(source, at, error)]
@@ -82,6 +84,11 @@ def unreachable(source: Source, at: Target, error: Exception) -> Finding:
 def binlogs(database: Connection) -> list[str]:
     """File names of the binlogs the server still has, oldest first."""
     return [row["log_name"] for row in rows(database, "SHOW BINARY LOGS")]
+
+
+def is_read(database: Connection) -> bool:
+    """Somebody logged in as this user reads the binlog."""
+    return any(str(row["command"]).startswith("Binlog Dump") for row in rows(database, "SHOW PROCESSLIST"))
 
 
 def _server(source: Source, at: Target, database: Connection) -> Iterator[Finding]:
@@ -164,6 +171,27 @@ def _tables(source: Source, at: Target, tables: Captured, database: Connection) 
         fix = "Name the tables one by one, so that they can be checked"
         message = f"{pattern} could match any table; its tables are not checked"
         yield Finding("M09", WARNING, source.name, source.place("table.include.list"), message, fix)
+
+
+def _pulse(source: Source, tables: Captured, database: Connection) -> Iterator[Finding]:
+    """M14: this connector beats only when the binlog moves, so an idle server must move it by itself."""
+    table = tables.heartbeat
+    if table is None or _try(database, f"SELECT ts FROM {_quoted(table)} LIMIT 0") is not None:
+        return
+    age_s = rows(database, f"SELECT TIMESTAMPDIFF(SECOND, MAX(ts), NOW()) AS age FROM {_quoted(table)}")[0]["age"]
+    if age_s is not None and age_s <= MAX_PULSE_S:
+        return
+    yield Finding(
+        "M14",
+        WARNING,
+        source.name,
+        f"table {table}",
+        "no heartbeat is written: while the server is idle its heartbeats come every 48 s only, and its promises look "
+        "stale",
+        "SET GLOBAL event_scheduler = ON; (and in the server's configuration) "
+        f"CREATE EVENT {table} ON SCHEDULE EVERY 1 SECOND DO INSERT INTO {table} (id, ts) VALUES (1, NOW(6)) "
+        "ON DUPLICATE KEY UPDATE ts = VALUES(ts);",
+    )
 
 
 def _try(database: Connection, statement: str) -> int | None:

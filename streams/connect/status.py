@@ -1,0 +1,190 @@
+"""How a source really is.  RUNNING is not believed: tasks, the age of the last record, and the slot or binlog itself.
+
+Seen on the real connectors: a lost slot leaves connector RUNNING with no task for half an hour; a stalled producer
+leaves task RUNNING with a silent log; a failed task leaves the connector RUNNING.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import EnvironmentFault, InvalidInput
+from streams.connect.client import ConnectClient, ConnectorStatus
+from streams.connect.findings import Finding, Severity
+from streams.connect.folder import Source
+from streams.connect.preflight import Target, target
+from streams.connect.source_log import SourceLog
+
+ERROR, WARNING = Severity.ERROR, Severity.WARNING
+MIN_SILENCE_S = {"mariadb": 60.0}
+"""Silence that means nothing yet, s; other kinds 10.  MariaDB's connector beats when the binlog moves, and an idle
+server moves it every 48 s (0.8 × connect.keep.alive.interval.ms) unless an event writes the heartbeat (M14)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """One source at one moment."""
+
+    name: str
+    connector: ConnectorStatus | None
+    end: int | None
+    """Next offset of the source log; None: no topic."""
+    last_record_age_s: float | None
+    """Seconds since the last record or heartbeat."""
+    database: Mapping[str, Any]
+    """PostgreSQL: slot, active, wal_status, behind_bytes; MariaDB: binlog, available, reading."""
+    problems: tuple[Finding, ...] = field(default=())
+
+    @property
+    def healthy(self) -> bool:
+        return not any(problem.severity is ERROR for problem in self.problems)
+
+    def row(self) -> dict[str, Any]:
+        """For tables and `--json`."""
+        connector = self.connector
+        return {
+            "source": self.name,
+            "healthy": self.healthy,
+            "connector": connector.state if connector else "absent",
+            "tasks": " ".join(task.state for task in connector.tasks) if connector else "",
+            "log_end": self.end,
+            "last_record_age_s": None if self.last_record_age_s is None else round(self.last_record_age_s, 1),
+            "database": dict(self.database),
+            "problems": [problem.row() for problem in self.problems],
+        }
+
+
+def observe(
+    source: Source, client: ConnectClient, bootstrap: str, secrets_dirs: Sequence[Path], now_us: int
+) -> SourceStatus:
+    """Look at connector, log and database once.
+
+    Raises EnvironmentFault when Kafka Connect or Kafka does not answer; a database that does not is a problem found.
+    """
+    connector = client.status(source.name)
+    with SourceLog(bootstrap, source.topic) as log:
+        end = log.end()
+        last = log.last()
+    age_s = None if last is None else max(0.0, (now_us - last.timestamp_us) / 1e6)
+    database, found = _database(source, client, connector, secrets_dirs)
+    problems = [*_connector_problems(source, connector), *_log_problems(source, connector, age_s), *found]
+    return SourceStatus(source.name, connector, end, age_s, database, tuple(problems))
+
+
+def _connector_problems(source: Source, connector: ConnectorStatus | None) -> Iterator[Finding]:
+    def found(code: str, severity: Severity, message: str, fix: str) -> Finding:
+        return Finding(code, severity, source.name, f"connector {source.name}", message, fix)
+
+    if connector is None:
+        yield found("K01", ERROR, "there is no such connector", f"onhand source apply {source.name}")
+    elif connector.failure:
+        fix = f"Mend the cause, then `onhand source restart {source.name}`"
+        yield found("K02", ERROR, connector.failure, fix)
+    elif connector.state in ("PAUSED", "STOPPED"):
+        message = f"is {connector.state}: the database keeps everything since then"
+        yield found("K05", WARNING, message, f"onhand source resume {source.name}")
+    elif not connector.running:
+        tasks = " ".join(task.state for task in connector.tasks) or "no task"
+        message = f"is {connector.state} with {tasks}: it cannot begin"
+        yield found("K03", ERROR, message, "Look at the worker's log; most often the slot or the binlog below is lost")
+
+
+def _log_problems(source: Source, connector: ConnectorStatus | None, age_s: float | None) -> Iterator[Finding]:
+    if connector is None or not connector.running:
+        return
+    heartbeat_s = int(source.config.get("heartbeat.interval.ms", "0")) / 1000
+    limit_s = max(MIN_SILENCE_S.get(source.kind, 10.0), 5 * heartbeat_s)
+    if age_s is None or age_s > limit_s:
+        since = "ever" if age_s is None else f"{age_s:.0f} s"
+        yield Finding(
+            "K04",
+            ERROR,
+            source.name,
+            f"topic {source.topic}",
+            f"RUNNING, but no record and no heartbeat for {since} (heartbeats come every {heartbeat_s:g} s)",
+            f"onhand source restart {source.name}; if it stays silent look at the worker's log",
+        )
+
+
+def _database(
+    source: Source, client: ConnectClient, connector: ConnectorStatus | None, secrets_dirs: Sequence[Path]
+) -> tuple[dict[str, Any], list[Finding]]:
+    try:
+        at = target(source, secrets_dirs)
+    except (InvalidInput, EnvironmentFault) as error:
+        place = source.place("database.password")
+        return {}, [Finding("P00", WARNING, source.name, place, f"the database is not looked at: {error}", "Mend it")]
+    running = connector is not None and connector.running
+    if source.kind == "postgres":
+        return _postgres(source, at, connector is not None, running)
+    if source.kind == "mariadb":
+        return _mariadb(source, at, _binlog_read(client, source, connector), running)
+    return {}, []
+
+
+def _postgres(source: Source, at: Target, exists: bool, running: bool) -> tuple[dict[str, Any], list[Finding]]:
+    import psycopg
+
+    from streams.connect import preflight_postgres as postgres
+
+    name = source.config.get("slot.name", "")
+    try:
+        with postgres.connection(at) as database:
+            slot = postgres.slot_state(database, name)
+    except psycopg.OperationalError as error:
+        return {}, [postgres.unreachable(source, at, error)]
+    if slot is None:
+        if not exists:
+            return {"slot": name, "exists": False}, []
+        message = "the slot is gone: changes since the connector's last record are lost"
+        fix = f"onhand source resnapshot {source.name}"
+        return (
+            {"slot": name, "exists": False},
+            [Finding("P06", ERROR, source.name, f"slot {name}", message, fix)],
+        )
+    found = list(postgres.slot_findings(source, slot))
+    if running and not slot["active"] and not found:
+        message = "the slot is not being read although the connector is RUNNING"
+        fix = f"onhand source restart {source.name}"
+        found.append(Finding("P06", ERROR, source.name, f"slot {name}", message, fix))
+    state = {key: slot[key] for key in ("active", "wal_status", "behind_bytes", "unconfirmed_bytes")}
+    return {"slot": name, "exists": True, **state}, found
+
+
+def _binlog_read(client: ConnectClient, source: Source, connector: ConnectorStatus | None) -> str | None:
+    """The binlog file of the connector's committed offset; None: it has none."""
+    if connector is None:
+        return None
+    for entry in client.offsets(source.name):
+        offset = entry.get("offset") or {}
+        if offset.get("file"):
+            return str(offset["file"])
+    return None
+
+
+def _mariadb(source: Source, at: Target, read: str | None, running: bool) -> tuple[dict[str, Any], list[Finding]]:
+    import pymysql
+
+    from streams.connect import preflight_mariadb as mariadb
+
+    try:
+        with closing(mariadb.connection(at)) as database:
+            files = mariadb.binlogs(database)
+            reading = mariadb.is_read(database)
+    except pymysql.err.OperationalError as error:
+        return {}, [mariadb.unreachable(source, at, error)]
+    found: list[Finding] = []
+    if read is not None and read not in files:
+        message = f"{read}, where the connector must go on, is purged: changes since then are lost"
+        fix = f"onhand source resnapshot {source.name}"
+        found.append(Finding("M12", ERROR, source.name, f"binlog {read}", message, fix))
+    elif running and not reading:
+        message = "nobody reads the binlog although the connector is RUNNING (a snapshot may be under way)"
+        fix = f"If it stays: onhand source restart {source.name}"
+        found.append(Finding("M13", WARNING, source.name, at.name, message, fix))
+    state = {"binlog": read, "available": read in files if read else None, "reading": reading}
+    return {**state, "oldest": files[0] if files else None, "newest": files[-1] if files else None}, found
