@@ -132,12 +132,18 @@ time.sleep(600)"""
 
 
 def test_a_held_process_can_be_ended(supervisor: Supervisor, tmp_path: Path) -> None:
-    process = supervisor.start(supervised(tmp_path, "held", SLEEP))
+    code = f"""
+import pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+pathlib.Path({str(tmp_path / "listens")!r}).touch()
+time.sleep(600)"""
+    process = supervisor.start(supervised(tmp_path, "held", code))
+    assert wait_until((tmp_path / "listens").exists, DEADLINE_S)
     process.stop()
 
     supervisor.end("held")
 
-    assert process.exit_code() == -15
+    assert process.exit_code() == 0
 
 
 def test_what_was_stopped_on_request_stays_down(supervisor: Supervisor, tmp_path: Path) -> None:
