@@ -25,7 +25,7 @@ from streams.core.mapping import source as sources
 from streams.core.mapping.catalogue import Catalogue, Table
 from streams.core.mapping.decoders import RowCodec
 from streams.core.mapping.model import Evaluation, Lookup, LookupKey, LookupSource
-from streams.core.mapping.outputs import Binder, file_kind
+from streams.core.mapping.outputs import Binder, file_kind, status_symbols
 from streams.core.mapping.problems import Problem, Refused
 from streams.core.mapping.select import Program, Select, Selected, branches
 from streams.core.mapping.source import SourceConfig
@@ -98,6 +98,7 @@ class CompiledMapping:
         tables: MappingType[str, CompiledTable],
         lookups: Sequence[Lookup],
         files: MappingType[str, str],
+        columns: MappingType[str, tuple[str, ...]],
         code: str,
     ) -> None:
         self.source = source
@@ -107,6 +108,8 @@ class CompiledMapping:
         self.lookups = lookups
         self.files = files
         """File name → text after `${…}` was filled in; one entry per value."""
+        self.columns = columns
+        """File name, as in `files` → its output columns, in order."""
         self.code = code
         """The generated Python, for people."""
 
@@ -168,6 +171,7 @@ def compile_mapping(
     buckets: dict[str, set[Bucket]] = {}
     edges: dict[str, int] = {}
     files: dict[str, str] = {}
+    columns: dict[str, tuple[str, ...]] = {}
     _check_tables(source, catalogue, prefix, found)
     for file, text in texts.items():
         kind = file_kind(file.removesuffix(".sql"))
@@ -186,6 +190,7 @@ def compile_mapping(
                 for name_of in (selected.table, *selected.lookups):
                     feeds.setdefault(name_of, set()).add(kind[0].name)
                     buckets.setdefault(name_of, set()).update(touched)
+            columns[name] = tuple(binder.columns or ())
     if found:
         raise InvalidInput("\n".join(str(problem) for problem in sorted(set(found))))
     functions = []
@@ -215,7 +220,7 @@ def compile_mapping(
             views,
             chains,
         )
-    return CompiledMapping(source, catalogue, fingerprint, tables, tuple(program.lookups), files, code)
+    return CompiledMapping(source, catalogue, fingerprint, tables, tuple(program.lookups), files, columns, code)
 
 
 def _check_tables(source: SourceConfig, catalogue: Catalogue, prefix: str, found: list[Problem]) -> None:
@@ -237,9 +242,14 @@ def _check_tables(source: SourceConfig, catalogue: Catalogue, prefix: str, found
         if isinstance(kind, str):
             found.append(Problem(file, 1, 1, f"statuses: {name}: {kind}"))
             continue
-        for column in columns_of:
-            if kind[0].columns.get(column) != "status":
+        for column, codes in columns_of.items():
+            known = status_symbols(name, column)
+            if not known:
                 found.append(Problem(file, 1, 1, f"statuses: {name} has no status column {column}"))
+            for code, symbol in codes.items() if known else ():
+                if symbol not in known:
+                    reason = f"statuses: {name}: {column}: {code!r}: no symbol {symbol}: {', '.join(known)}"
+                    found.append(Problem(file, 1, 1, reason))
 
 
 def _expanded(source: SourceConfig, file: str, text: str, prefix: str, found: list[Problem]) -> list[tuple[str, str]]:

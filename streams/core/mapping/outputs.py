@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlglot import exp
 
+from schemas.contract import schema_of
 from schemas.records import QUANTITY_SCALE, Bucket, ItemPart, LocationPart
 from streams.core.mapping import problems, semantics
 from streams.core.mapping.catalogue import Kind
@@ -125,6 +126,17 @@ def file_kind(file: str) -> tuple[FileKind, str] | str:
     if view and name != "postings":
         return f"only postings has views: {name}.sql"
     return kind, view
+
+
+def status_symbols(file: str, column: str) -> tuple[str, ...]:
+    """What a status column may be mapped to, by the contract; empty: the file has no such status column."""
+    kind = FILE_KINDS.get(file)
+    if kind is None or kind.columns.get(column) != _STATUS:
+        return ()
+    for part in schema_of("shipment.v1" if file == "shipments" else "order.v1")["fields"]:
+        if part["name"] == column:
+            return tuple(symbol for symbol in part["type"]["symbols"] if symbol != "unknown")
+    return ()
 
 
 class Binder:

@@ -1,0 +1,210 @@
+"""`onhand source inspect | audit | explain-mapping | test`: the mapping of a source and its databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import sqlglot
+from sqlglot import exp
+
+from onhand.cli.output import json_option, show_json, show_rows
+from onhand.cli.source_parts import sources
+from onhand.settings import Settings, load_settings
+from schemas.codec import Codec
+from schemas.errors import EXIT_DIFFERENCES, EXIT_OK, InvalidInput
+from schemas.registry import Registry
+from streams.connect.audit import Report
+from streams.connect.audit import audit as run_audit
+from streams.connect.catalogue import read_catalogue, session
+from streams.connect.folder import source_names
+from streams.connect.lane_reading import LaneReader
+from streams.connect.preflight import Target, target
+from streams.core.mapping import catalogue as catalogues
+from streams.core.mapping import source as source_files
+from streams.core.mapping.catalogue import Catalogue
+from streams.core.mapping.examples import check_example, example_files
+from streams.core.mapping.mapping import load_mapping
+from streams.core.mapping.source import SourceConfig, load_source
+
+_names = click.argument("names", nargs=-1, metavar="[NAME]...")
+
+
+def _chosen(settings: Settings, names: Sequence[str]) -> list[str]:
+    known = source_names(settings.connect_configs)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InvalidInput(f"no source named {', '.join(unknown)} (there are: {', '.join(known) or 'none'})")
+    return list(names or known)
+
+
+def _folders(settings: Settings, names: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    for name in _chosen(settings, names):
+        yield name, settings.connect_configs / name
+
+
+def _database(settings: Settings, name: str) -> Target:
+    return target(sources(settings, [name])[0], [settings.secrets])
+
+
+def _tables_named(folder: Path, source: SourceConfig) -> set[str] | None:
+    """Tables that the SQL files name; None when there are no files, or one of them is not understood."""
+    found: set[str] = set()
+    files = sorted(folder.glob("*.sql"))
+    for path in files:
+        text = path.read_text()
+        for name, values in source.expand.items():
+            text = text.replace("${" + name + "}", values[0] if values else "")
+        try:
+            trees = sqlglot.parse(text, read="mysql" if source.kind == "mariadb" else source.kind)
+        except sqlglot.errors.SqlglotError:
+            return None
+        found |= {table.name for tree in trees if tree is not None for table in tree.find_all(exp.Table)}
+    return found if files else None
+
+
+def read_now(folder: Path, source: SourceConfig, at: Target, everything: bool = False) -> Catalogue:
+    """The catalogue of the tables that the folder's SQL names, as the database has it now."""
+    only = None if everything or source.expand else _tables_named(folder, source)
+    with session(source.kind, at) as cursor:
+        return read_catalogue(cursor, source.kind, source.schema_, only)
+
+
+@click.command()
+@_names
+@click.option("--all", "everything", is_flag=True, help="Every table of the schema, not only those the SQL names.")
+@click.option("--write/--no-write", default=True, help="Write catalog.json, or only tell what differs from it.")
+@json_option
+def inspect(names: Sequence[str], everything: bool, write: bool, as_json: bool) -> None:
+    """Read the database's catalogue into catalog.json, and tell what differs from the one that was there.
+
+    Exit 10: it differs.  The database is only read.
+    """
+    settings = load_settings()
+    rows: list[dict[str, Any]] = []
+    drifted = False
+    for name, folder in _folders(settings, names):
+        source = load_source(folder / source_files.FILE)
+        now = read_now(folder, source, _database(settings, name), everything)
+        path = folder / catalogues.FILE
+        before = Catalogue.load(path.read_bytes(), str(path)) if path.is_file() else None
+        changes = catalogues.drift(before, now) if before is not None else []
+        drifted |= bool(changes)
+        if write:
+            path.write_text(now.dump())
+        rows += [{"source": name, "finding": change} for change in changes]
+        if not changes:
+            state = "unchanged" if before is not None else "written" if write else "not written yet"
+            rows.append({"source": name, "finding": f"{state}: {len(now.tables)} tables"})
+    show_rows(rows, ["source", "finding"], as_json=as_json, empty="no sources")
+    raise SystemExit(EXIT_DIFFERENCES if drifted else EXIT_OK)
+
+
+@click.command()
+@_names
+@click.option("--rounds", type=click.IntRange(min=1), default=4, show_default=True, help="While writers go on.")
+@click.option(
+    "--timeout-s", type=click.FloatRange(min=1), default=60.0, show_default=True, help="For the lane to pass."
+)
+@json_option
+def audit(names: Sequence[str], rounds: int, timeout_s: float, as_json: bool) -> None:
+    """Run the mapping's SQL in the database itself and compare every balance with the lane.
+
+    Exit 10: the lane holds something else, or balances still moved after the last round.  The database is only read.
+    """
+    settings = load_settings()
+    with Registry(settings.registry_url) as registry:
+        codec = Codec.connected(registry)
+    reports = []
+    for name, folder in _folders(settings, names):
+        mapping = load_mapping(folder)
+        lane = LaneReader(settings.kafka, codec, name)
+        try:
+            at = _database(settings, name)
+            reports.append(run_audit(mapping, at, lane.covered, lane.state, rounds=rounds, timeout_s=timeout_s))
+        finally:
+            lane.close()
+    _show_reports(reports, as_json)
+    clean = not any(report.differences or report.undecided for report in reports)
+    raise SystemExit(EXIT_OK if clean else EXIT_DIFFERENCES)
+
+
+def _show_reports(reports: Sequence[Report], as_json: bool) -> None:
+    if as_json:
+        show_json(
+            [
+                {
+                    "source": report.source,
+                    "position": report.position,
+                    "rounds": report.rounds,
+                    "balances": report.balances,
+                    "differences": [difference.row() for difference in report.differences],
+                    "undecided": [difference.row() for difference in report.undecided],
+                }
+                for report in reports
+            ]
+        )
+        return
+    for report in reports:
+        rows = [
+            {"verdict": verdict, **difference.row()}
+            for verdict, found in (("differs", report.differences), ("still moves", report.undecided))
+            for difference in found
+        ]
+        columns = ["verdict", "sku", "location", "bucket", "due", "reference", "database", "lane"]
+        title = f"{report.source}: {report.balances} balances at {report.position}, {report.rounds} rounds"
+        click.echo(title + (": all equal" if not rows else f": {len(rows)} differ"))
+        if rows:
+            show_rows(rows, [*columns, "view", "database_postings", "lane_postings"], as_json=False)
+
+
+@click.command("explain-mapping")
+@click.argument("name")
+@click.option("--code", is_flag=True, help="The generated Python.")
+@json_option
+def explain_mapping(name: str, code: bool, as_json: bool) -> None:
+    """What a mapping captures and how it is evaluated: tables, columns, lookups, buckets."""
+    settings = load_settings()
+    ((_, folder),) = _folders(settings, [name])
+    mapping = load_mapping(folder)
+    if code:
+        click.echo(mapping.code)
+        return
+    rows = [
+        {
+            "table": table.name,
+            "role": "drives" if table.drives else "lookup",
+            "key": ", ".join(table.key),
+            "columns": ", ".join(table.columns),
+            "feeds": ", ".join(sorted(table.feeds)),
+            "buckets": ", ".join(sorted(bucket.value for bucket in table.buckets)),
+            "deletion": table.deletion,
+        }
+        for table in mapping.tables.values()
+    ]
+    show_rows(rows, list(rows[0]) if rows else [], as_json=as_json)
+    if not as_json:
+        for index, lookup in enumerate(mapping.lookups):
+            click.echo(f"lookup {index}: {lookup.table} by {', '.join(lookup.columns)}")
+
+
+@click.command()
+@_names
+@json_option
+def test(names: Sequence[str], as_json: bool) -> None:
+    """Check every mapping against its examples: rows in, postings and parts out.  Exit 10: one differs."""
+    settings = load_settings()
+    rows: list[dict[str, Any]] = []
+    failed = False
+    for name, folder in _folders(settings, names):
+        mapping = load_mapping(folder)
+        for path in example_files(folder):
+            found = check_example(mapping, path)
+            failed |= bool(found)
+            rows += [{"source": name, "example": path.stem, "finding": line} for line in found or ["as expected"]]
+        if not example_files(folder):
+            rows.append({"source": name, "example": "", "finding": f"no {folder.name}/examples/*.json"})
+    show_rows(rows, ["source", "example", "finding"], as_json=as_json, empty="no sources")
+    raise SystemExit(EXIT_DIFFERENCES if failed else EXIT_OK)
