@@ -1,0 +1,147 @@
+"""A promise exists only while every source it rests on is complete; meanwhile only decreases leave."""
+
+from __future__ import annotations
+
+import pytest
+
+from schemas.records import ItemPart
+from tests.unit.inventory.harness import Inventory, balance, day, ownership_of
+
+
+def promising() -> Inventory:
+    inventory = Inventory()
+    inventory.say("wms", "A", balance("N", "on_hand", 10))
+    inventory.say("erp", "A", balance("N", "demand", 4, "L1"))
+    assert inventory.now("A") == 6
+    return inventory
+
+
+def test_on_hand_without_demand_is_not_promised() -> None:
+    """Counterexample 9: the WMS's snapshot is complete after a minute, the ERP's after an hour."""
+    inventory = Inventory(ready=["shop"])
+    inventory.say("wms", "A", balance("N", "on_hand", 10))
+    inventory.progress("wms")
+    assert inventory.atp("A").complete is False
+    inventory.say("erp", "A", balance("N", "demand", 4, "L1"))
+    inventory.progress("erp", complete=False)
+    assert inventory.atp("A").complete is False
+    assert inventory.open_exceptions() == {}
+    inventory.progress("erp")
+    assert (inventory.atp("A").complete, inventory.now("A"), inventory.atp("A").cause) == (True, 6, "erp")
+
+
+def test_nothing_is_an_oversell_or_a_drift_before_everything_is_read() -> None:
+    inventory = Inventory(ready=[])
+    inventory.say("erp", "A", balance("N", "demand", 4, "L1"), balance("N", "on_hand", 5))
+    assert inventory.open_exceptions() == {}
+    assert inventory.position("A").drifts == ()
+    for source in ("erp", "wms", "shop"):
+        inventory.progress(source)
+    assert set(inventory.open_exceptions()) == {"oversell/A", "oversell/A/N", "drift/A/N/on_hand"}
+
+
+@pytest.mark.parametrize("state", [{"holding": True}, {"complete": False}, {"complete": False, "holding": True}])
+def test_while_a_source_holds_only_decreases_leave(state: dict[str, bool]) -> None:
+    inventory = promising()
+    inventory.progress("erp", **state)
+    assert (inventory.atp("A").complete, inventory.now("A")) == (True, 6)
+    inventory.say("erp", "A", balance("N", "demand", 0, "L1", postings=0), committed_us=5)
+    assert inventory.now("A") == 6
+    inventory.say("erp", "A", balance("N", "demand", 9, "L2"), committed_us=6)
+    assert inventory.now("A") == 1
+    inventory.say("erp", "A", balance("N", "demand", 0, "L2", postings=0), committed_us=7)
+    assert inventory.now("A") == 1
+    inventory.progress("erp")
+    assert inventory.now("A") == 10
+    assert inventory.atp("A").stamps.committed_us == 7  # what was held back; the promise of 1 showed 5 and 6
+
+
+def test_the_lower_promise_is_taken_day_by_day_and_location_by_location() -> None:
+    inventory = promising()
+    inventory.progress("wms", holding=True)
+    inventory.say("erp", "A", balance("N", "inbound", 30, "P1", day(2)))
+    inventory.say("wms", "A", balance("N", "on_hand", 5), balance("M", "on_hand", 50))
+    atp = inventory.atp("A")
+    assert [(at.location, at.available_now) for at in atp.locations] == [("M", 0), ("N", 1)]
+    assert atp.network.available_now == 6
+    assert [step.available for step in atp.locations[1].steps] == [1, 6]
+    inventory.progress("wms")
+    assert (inventory.now("A"), inventory.now("A", "M")) == (51, 50)
+
+
+def test_a_sku_that_first_appears_while_a_source_holds_is_not_promised_yet() -> None:
+    inventory = promising()
+    inventory.progress("erp", holding=True)
+    inventory.say("wms", "B", balance("N", "on_hand", 3))
+    assert inventory.atp("B").complete is False
+    inventory.progress("erp")
+    assert (inventory.atp("B").complete, inventory.now("B")) == (True, 3)
+
+
+def test_what_vanishes_while_a_source_holds_is_nothing_and_no_tombstone() -> None:
+    inventory = Inventory()
+    inventory.say("wms", "A", balance("N", "on_hand", 10), item=ItemPart(sku="A", tracked=False))
+    inventory.progress("wms", complete=False)
+    inventory.say("wms", "A", balance("N", "on_hand", 0, postings=0), item=ItemPart(sku="A", withdrawn=True))
+    assert (inventory.now("A"), inventory.atp("A").tracked) == (0, True)
+    inventory.progress("wms")
+    assert inventory.atp("A") is None
+
+
+def test_a_late_progress_changes_nothing() -> None:
+    """Counterexample 27: a replayed lane says "not complete" once more."""
+    inventory = promising()
+    inventory.progress("erp", complete=False, version=50)
+    inventory.say("erp", "A", balance("N", "demand", 1, "L1"))
+    assert (inventory.atp("A").complete, inventory.now("A")) == (True, 9)
+
+
+def test_progress_is_stated_only_after_what_it_covers_was_acknowledged() -> None:
+    inventory = Inventory()
+    inventory.say("wms", "A", balance("N", "on_hand", 10), run=False)
+    inventory.progress("wms", run=False)
+    inventory.runtime.run()
+    topics = [(output.topic, version) for output, version in inventory.runtime.durable.sent]
+    promised = max(version for topic, version in topics if topic == "inventory.atp.v1")
+    assert topics[-1][0] == "progress.v1"
+    assert topics[-1][1] > promised
+    stated = inventory.stated("wms")
+    assert (stated.stage, stated.input_offset, stated.complete, stated.version) == ("inventory", 7, True, topics[-1][1])
+
+
+def test_progress_waits_until_every_promise_it_changes_was_made() -> None:
+    inventory = Inventory(ready=["erp", "shop"])
+    for n in range(700):
+        inventory.say("wms", f"S{n}", balance("N", "on_hand", 1), run=False)
+    inventory.progress("wms", run=False)
+    inventory.runtime.run()
+    assert inventory.stated("wms").complete is True
+    kinds = [output.topic for output, _ in inventory.runtime.durable.sent]
+    last_promise = max(n for n, topic in enumerate(kinds) if topic == "inventory.atp.v1")
+    assert kinds.index("progress.v1", last_promise) > last_promise
+    assert all(inventory.now(f"S{n}") == 1 for n in range(700))
+    assert kinds.count("inventory.atp.v1") == 1_400  # incomplete when read, complete when everything was
+
+
+def test_a_location_with_a_system_of_its_own_waits_for_it_alone() -> None:
+    inventory = Inventory(ownership_of(on_hand='{"*": [wms], S: [south]}'))
+    inventory.say("wms", "A", balance("N", "on_hand", 3))
+    inventory.say("south", "B", balance("S", "on_hand", 4))
+    assert (inventory.atp("A").complete, inventory.atp("B").complete) == (True, False)
+    inventory.progress("south")
+    assert (inventory.atp("B").complete, inventory.now("B")) == (True, 4)
+
+
+def test_uncertain_is_said_per_sku_and_per_source() -> None:
+    inventory = promising()
+    inventory.say("wms", "B", balance("N", "on_hand", 1))
+    inventory.say("erp", "A", uncertain=True)
+    assert (inventory.atp("A").uncertain, inventory.atp("B").uncertain) == (True, False)
+    inventory.say("erp", "A", balance("N", "demand", 3, "L1"))
+    assert inventory.atp("A").uncertain is True
+    inventory.say("erp", "A", uncertain=False)
+    assert inventory.atp("A").uncertain is False
+    inventory.progress("erp", uncertain=True)
+    assert (inventory.atp("A").uncertain, inventory.atp("B").uncertain) == (True, True)
+    inventory.progress("erp")
+    assert (inventory.atp("A").uncertain, inventory.atp("B").uncertain) == (False, False)
