@@ -146,6 +146,9 @@ class LocalStack:
 
     def _launch(self, component: Component) -> None:
         component.prepare()
+        place = self.site.data_dir / component.name
+        if place.is_symlink():
+            self._tell(f"{component.name} keeps its data in {place.resolve()}: its user cannot reach {place.parent}")
         self.supervisor.start(
             Supervised(
                 name=component.name,

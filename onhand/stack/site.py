@@ -141,7 +141,8 @@ class Site:
             else:
                 digest = hashlib.sha256(str(self.data_dir).encode()).hexdigest()[:10]
                 shelter = SHELTER / f"{name}-{digest}"
-                shelter.mkdir(parents=True, exist_ok=True, mode=0o755)
+                shutil.rmtree(shelter, ignore_errors=True)  # of a data directory of this name that was deleted
+                shelter.mkdir(parents=True)
                 place.symlink_to(shelter)
         target = place.resolve()
         account = pwd.getpwnam(user)

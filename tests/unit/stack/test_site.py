@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import socket
+import shutil
 import stat
 import tempfile
 from dataclasses import astuple
@@ -104,7 +105,15 @@ def test_a_database_under_a_private_home_moves_to_a_shelter(tmp_path: Path, monk
     assert folder.parent == tmp_path / "shelter"
     assert (site.data_dir / "postgres").is_symlink()
     assert folder.stat().st_uid == pwd.getpwnam("nobody").pw_uid
+    (folder / "kept").touch()
     assert site.database_dir("postgres", "nobody") == folder
+    assert (folder / "kept").exists()
+
+    shutil.rmtree(site.data_dir)
+    site = Site.open(private / "data", Ports.free())
+    assert site.database_dir("postgres", "nobody") == folder
+    assert not (folder / "kept").exists(), "another data directory's state"
+
     site.wipe()
     assert not folder.exists()
     assert not site.data_dir.exists()
