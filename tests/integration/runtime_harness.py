@@ -32,6 +32,9 @@ FAULTS = ("kill", "kill", "term", "stop", "wipe")
 STOPPED_S = SESSION_S + 6.0
 """How long a stopped worker stays so: longer than its session, so that another owns its partitions when it wakes up."""
 
+EXPECTED_EXITS = {0, 70, -signal.SIGKILL, -signal.SIGTERM}
+"""Clean stop, fail-stop, our kill, and SIGTERM before the worker has begun to listen to it."""
+
 WorkerId = tuple[str, int]
 
 
@@ -62,7 +65,7 @@ class Verdict:
 
     @property
     def right(self) -> bool:
-        return not (self.wrong_last or self.wrong_newest or self.wrong_state)
+        return not (self.wrong_last or self.wrong_newest or self.wrong_state or set(self.exits) - EXPECTED_EXITS)
 
 
 class Harness:

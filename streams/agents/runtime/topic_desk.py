@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
 
@@ -51,23 +54,39 @@ class TopicDesk:
         return found[0]
 
     def ensure_changelog(self, topic: str, partitions: int, replication: int) -> str:
-        """Create the changelog when it is missing; its id."""
+        """Create the changelog when it is missing; its id.  Raises InvalidInput when it is not what a state needs."""
         if self.describe(topic) is None:
             new = NewTopic(topic, partitions, replication, config=CHANGELOG_CONFIG)
             try:
-                self._admin.create_topics([new], operation_timeout=30)[topic].result()
+                self._admin.create_topics([new], operation_timeout=PATIENCE_S)[topic].result()
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise EnvironmentFault(f"topic {topic}: cannot be created: {error}") from error
-        self._check_compacted(topic)
-        return self.require(topic, partitions)
-
-    def _check_compacted(self, topic: str) -> None:
-        resource = ConfigResource(ResourceType.TOPIC, topic)
-        config = self._admin.describe_configs([resource])[resource].result()
-        policy = config["cleanup.policy"].value
+            self._wait_until_known(topic)
+        policy = self._config(topic)["cleanup.policy"].value
         if policy != "compact":
             raise InvalidInput(
                 f"topic {topic} is the only copy of a state and has cleanup.policy={policy}, which loses it; "
                 "set it to compact"
             )
+        return self.require(topic, partitions)
+
+    def _wait_until_known(self, topic: str) -> None:
+        """A broker answers for a new topic only when its metadata has arrived there."""
+        end = time.monotonic() + PATIENCE_S
+        while self.describe(topic) is None:
+            if time.monotonic() > end:
+                raise EnvironmentFault(f"topic {topic} was created but is not known after {PATIENCE_S:.0f} s")
+            time.sleep(0.1)
+
+    def _config(self, topic: str) -> Any:
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        end = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return self._admin.describe_configs([resource], request_timeout=PATIENCE_S)[resource].result()
+            except KafkaException as error:
+                known = error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART
+                if known or time.monotonic() > end:
+                    raise EnvironmentFault(f"topic {topic}: its settings cannot be read: {error}") from error
+            time.sleep(0.1)

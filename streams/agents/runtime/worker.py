@@ -65,6 +65,8 @@ class QuietWorker(faust.Worker):
             await asyncio.wait_for(self._let_go(), STOP_S)
         except TimeoutError:
             log.warning("stopping took longer than %.0f s: cut off", STOP_S)
+        except Exception as error:  # noqa: BLE001 - leaving is a courtesy: the next owner needs only what is settled
+            log.warning("left without saying goodbye to the group: %r", error)
         logging.shutdown()
         os._exit(EXIT_OK)
 
