@@ -47,6 +47,28 @@ def load_exception(state: View, identity: str) -> ExceptionRecord | None:
     return None if stored is None else _decoder.decode(stored)
 
 
+class Target(msgspec.Struct, array_like=True):
+    """What an exception keeps back, for retry and close."""
+
+    row: bytes = b""
+    """Row reference; empty: none."""
+    queue: bytes = b""
+    """Queue of waiting records; empty: none."""
+    skus: tuple[bytes, ...] = ()
+    """Skus that are uncertain because of the queue."""
+    unknown: bool = False
+    """Nobody knows which skus: the whole source is uncertain."""
+
+
+_target_decoder = msgspec.msgpack.Decoder(Target)
+
+
+def load_target(state: View, identity: str) -> Target | None:
+    """What an open exception keeps back; None: nothing."""
+    stored = state.get(b"k" + identity.encode())
+    return None if stored is None else _target_decoder.decode(stored)
+
+
 class Faults:
     """Opens and closes exceptions within one unit."""
 
@@ -56,7 +78,14 @@ class Faults:
         """Closed in this unit: to be forgotten in a later one."""
 
     def open(
-        self, code: str, subject: str, detail: str, record: InputRecord | None = None, *, again: bool = True
+        self,
+        code: str,
+        subject: str,
+        detail: str,
+        record: InputRecord | None = None,
+        *,
+        again: bool = True,
+        target: Target | None = None,
     ) -> str:
         """Open it, or count it once more; with `again` False an open one is left alone.  Its id."""
         identity = exception_id(self._source, code, subject)
@@ -67,6 +96,8 @@ class Faults:
             count, opened_us = known.count + 1, known.opened_us
         else:
             count, opened_us = 1, self._now_us
+        if target is not None:
+            self._state.put(b"k" + identity.encode(), _encoder.encode(target))
         raw = None if record is None or record.value is None else record.value[:RAW_BYTES]
         self._put(
             ExceptionRecord(
@@ -100,6 +131,8 @@ class Faults:
                 known, status=ExceptionStatus.CLOSED, updated_us=self._now_us, closed_us=self._now_us, raw=None
             )
         )
+        if self._state.get(b"k" + identity.encode()) is not None:
+            self._state.put(b"k" + identity.encode(), None)
         self.closed.append(identity)
         return True
 

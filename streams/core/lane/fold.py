@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from schemas.records import Bucket
-from streams.core.lane.faults import Faults
+from streams.core.lane.faults import Faults, Target
 from streams.core.lane.keys import ZERO, reference_text, split_sku
 from streams.core.lane.lookups import Lookups, replace_entries
 from streams.core.lane.mapped import NOTHING, mapped
@@ -189,7 +189,7 @@ class Fold:
         self.touched.clear()
         if changed and not deferred:
             self.reassert(changed)
-        self._write_sums()
+        self.write_sums()
 
     def _enter(self, reference: bytes, touched: Touched, changed: dict[bytes, Stamp]) -> RowRecord | None:
         """The row's new record with its lookup entries; None: nothing about it changed."""
@@ -202,7 +202,7 @@ class Fold:
             return None
         stored = entry.table.dump(row)
         known = old is not None and old.seen >= max(table.dead_below, table.load_from)
-        if old is not None and known and old.row == stored and not old.bad:
+        if old is not None and known and old.row == stored and not (old.bad or old.hole):
             if old.seen != table.generation:
                 old.seen = table.generation
                 self._put(reference, old)
@@ -277,7 +277,10 @@ class Fold:
             record.waits = waits
         faults: list[str] = []
         for note in said.notes:
-            identity = self.faults.open(note.code, note.subject or reference_text(reference), note.detail, again=False)
+            target = None if note.subject else Target(row=reference)
+            identity = self.faults.open(
+                note.code, note.subject or reference_text(reference), note.detail, again=False, target=target
+            )
             if not note.subject:
                 faults.append(identity)
         if faults or record.faults:
@@ -299,6 +302,47 @@ class Fold:
         table = self.memo.tables[entry.name]
         if record.seen >= table.dead_below and record.seen >= table.load_from:
             self.evaluate(entry, reference, record, entry.table.load(record.row), stamp)
+
+    def give_up(self, reference: bytes) -> None:
+        """A person closed what is wrong with a row: what it said last stands and is certain."""
+        record = self.record(reference)
+        entry = self.entries.get(reference[: reference.index(ZERO)].decode())
+        if record is None or entry is None:
+            return
+        if record.bad:
+            self._clear_bad(entry, reference, record)
+        record.faults = ()
+        if record.hole:
+            self.state.put(b"p" + reference, None)
+        self._put(reference, record)
+
+    def drop(self, reference: bytes, record: RowRecord) -> None:
+        """Withdraw a row whose table the mapping does not have any more."""
+        self.lookups.enter(reference, record, (), ())
+        for fault in record.faults:
+            self.faults.close(fault)
+        self._say(reference, record, (), (), NO_STAMP)
+        replace_entries(self.state, b"d", reference, record.edges, ())
+        self.memo.waiting_rows -= record.waits
+        self.state.put(b"r" + reference, None)
+
+    def index(self, reference: bytes, record: RowRecord, entry: Entry) -> None:
+        """Enter a row into the lookups of another mapping."""
+        if not record.row:
+            return
+        names = self.lookups.names
+        row = entry.table.load(record.row)
+        found = tuple(names.name(lookup, key) for lookup, key in entry.table.lookup_keys(row))
+        chains = tuple(names.name(lookup, key) for lookup, key in entry.table.chains(row))
+        if found != record.found or chains != record.chains:
+            self.lookups.enter(reference, record, found, chains)
+            record.found, record.chains = found, chains
+            self._put(reference, record)
+
+    def write_sums(self) -> None:
+        """Write the sums that changed since the last time; sums that closed claims changed are dirty, too."""
+        for balance in self.sums.settle():
+            self.dirty.balance(balance, NO_STAMP)
 
     def _say(
         self,
@@ -351,10 +395,6 @@ class Fold:
     def _put(self, reference: bytes, record: RowRecord) -> None:
         self.state.put(b"r" + reference, _row_encoder.encode(record))
 
-    def _write_sums(self) -> None:
-        for balance in self.sums.settle():
-            self.dirty.balance(balance, NO_STAMP)
-
     # -- lookups that changed
 
     def reassert(self, changed: dict[bytes, Stamp]) -> None:
@@ -387,7 +427,7 @@ class Fold:
             else:
                 self.memo.reasserting = False
                 self._reassert_slice(name, cursor, stamp, FAN_OUT)
-            self._write_sums()
+            self.write_sums()
             self.memo.reasserting = self.memo.reasserting or any(True for _ in self.state.scan(b"z"))
             return
         self.memo.reasserting = False
@@ -414,7 +454,9 @@ class Fold:
         self, entry: Entry, reference: bytes, record: RowRecord, error: RowError, raw: InputRecord | None
     ) -> None:
         """Open the exception; what the row said last stands, and its skus are uncertain."""
-        identity = self.faults.open(error.code, reference_text(reference), str(error), raw)
+        identity = self.faults.open(
+            error.code, reference_text(reference), str(error), raw, target=Target(row=reference)
+        )
         for fault in record.faults:
             if fault != identity:
                 self.faults.close(fault)

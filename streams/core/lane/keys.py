@@ -12,6 +12,7 @@
     q  owed later   q <kind> <sku or order> 0 <balance or part>  outputs of a transaction that is not whole yet
     z  reassert     z <lookup> <lookup key>                     work list: dependents to evaluate again
     x  exception    x <exception id>                            ExceptionRecord without its version
+    k  target       k <exception id>                            Target: the row or queue an exception keeps back
     p  parked       p <row reference>                           raw record of a row that could not be decoded
     w  waiting      w <queue> 0 <offset>                        raw records that wait behind a parked one, in order
 

@@ -139,7 +139,7 @@ class Memo(msgspec.Struct, array_like=True):
     restating_since: int | None = None
     """Version at or above which the running restatement sends."""
     restated_since: int | None = None
-    retrying: tuple[tuple[str, bool], ...] = ()
+    retrying: tuple[tuple[bytes, bool], ...] = ()
     """Work list: (waiting queue, give up what is still bad)."""
     reasserting: bool = False
     """The work list `z` is not empty."""

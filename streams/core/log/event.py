@@ -85,6 +85,8 @@ class Event(msgspec.Struct, gc=False):
     """The position is a binlog's: DDL commits by itself and has no END."""
     notification: Notification | None = None
     control: Control | None = None
+    written_us: int = 0
+    """CONTROL: when it was written into the log."""
     error: PoisonRecord | None = None
     record: InputRecord | None = None
     """The raw record, for POISON and for rows that may have to wait."""
@@ -138,7 +140,8 @@ def decode_event(record: InputRecord) -> Event:
         return Event(Kind.NOTHING, record.offset)
     try:
         if record.key == CONTROL_KEY:
-            return Event(Kind.CONTROL, record.offset, control=decode_control(value))
+            control = decode_control(value)
+            return Event(Kind.CONTROL, record.offset, control=control, written_us=record.timestamp_us)
         envelope = _decoder.decode(value)
         if envelope.op is not None:
             return _row(record, envelope, envelope.op)

@@ -1,0 +1,290 @@
+"""Events of closed transactions, applied to a unit in log order."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from schemas.errors import Fatal
+from streams.core.lane.faults import Target, load_exception, load_target
+from streams.core.lane.fold import Entry, Fold
+from streams.core.lane.keys import ZERO, row_reference, split_sku
+from streams.core.lane.owed import NO_STAMP
+from streams.core.lane.snapshots import Snapshots
+from streams.core.lane.waiting import enqueue, key_queue, queued, table_queue
+from streams.core.log.control import Action, Control
+from streams.core.log.event import Event, Kind, decode_event
+from streams.core.mapping.model import RowError
+from streams.core.unit import InputRecord
+
+INLINE_TRUNCATE = 1000
+"""A TRUNCATE of so many rows is one unit with its transaction; above, rows are withdrawn in slices."""
+RETRY_SLICE = 500
+RESTART_MARGIN_US = 60_000_000
+"""A mapping switch written longer than this before the lane opened was there when the mapping was loaded."""
+
+_record_decoder = msgspec.msgpack.Decoder(InputRecord)
+
+
+class Identity(NamedTuple):
+    """Which lane this is."""
+
+    source: str
+    fingerprint: bytes
+    opened_us: int
+
+
+class Intake:
+    """Applies events to one unit."""
+
+    def __init__(self, fold: Fold, snapshots: Snapshots, waiting: set[bytes], identity: Identity, hold_us: int) -> None:
+        self._fold, self._snapshots, self._waiting = fold, snapshots, waiting
+        self._identity, self._hold_us = identity, hold_us
+        self.rows = 0
+        """Mapped rows applied."""
+        self.poisoned = 0
+        """Records that could not be read."""
+
+    def take(self, event: Event) -> None:
+        """Raises Fatal when the log switches to a mapping this process does not have."""
+        if event.kind is Kind.ROW:
+            entry = self._fold.entries.get(event.table)
+            if entry is not None:
+                self._row(entry, event)
+        elif event.kind is Kind.NOTIFICATION and event.notification is not None:
+            self._snapshots.notice(event.notification)
+        elif event.kind is Kind.CONTROL and event.control is not None:
+            self._control(event.control, event.written_us)
+        elif event.kind is Kind.POISON:
+            self._poison(event)
+
+    def open_source_fault(self, code: str, detail: str) -> None:
+        """Something about the whole source."""
+        self._fold.faults.open(code, "source", detail, again=False)
+
+    # -- rows
+
+    def _row(self, entry: Entry, event: Event) -> None:
+        if event.snapshot:
+            self._snapshots.row(entry.name, event)
+        self.rows += 1
+        if self._waiting and event.record is not None:
+            for queue in (table_queue(entry.name), key_queue(event.key)):
+                if queue in self._waiting and (event.key is not None or queue[:1] == b"t"):
+                    enqueue(self._fold.state, queue, event.record)
+                    return
+        self._apply(entry, event)
+
+    def _apply(self, entry: Entry, event: Event, *, give_up: bool = False) -> bool:
+        """False: the row has an absent column and was not applied."""
+        fold = self._fold
+        if event.op == "t":
+            self._truncate(entry)
+            return True
+        stamp = NO_STAMP if event.snapshot or event.incremental else (event.committed_us, event.captured_us)
+        try:
+            if event.op == "d":
+                reference = row_reference(entry.prefix, entry.table.decode_key(event.key or b""))
+                fold.delete(fold.touch(entry, reference, stamp))
+                return True
+            row = entry.table.decode(event.after)
+        except RowError as error:
+            self._park(entry, event, error)
+            return True
+        absent = entry.table.absent(row)
+        if absent:
+            if not give_up:
+                self._park_table(entry, event, absent)
+            return False
+        touched = fold.touch(entry, row_reference(entry.prefix, entry.table.key_of(row)), stamp)
+        fault: RowError | None = None
+        try:
+            row = entry.table.merged(row, None)
+        except RowError:
+            try:
+                row = entry.table.merged(row, fold.previous(touched))
+            except RowError as error:
+                fault = error
+        if fault is not None:
+            fold.upsert(touched, None, fault, event.record)
+        else:
+            fold.upsert(touched, row, None, None)
+        return True
+
+    def _park(self, entry: Entry, event: Event, error: RowError) -> None:
+        """One image cannot be decoded: the row keeps what it said last."""
+        try:
+            reference = row_reference(entry.prefix, entry.table.decode_key(event.key or b""))
+        except RowError as worse:
+            self._set_aside(event, worse.code, f"key of {entry.name}: {worse}")
+            return
+        self._fold.upsert(self._fold.touch(entry, reference, NO_STAMP), None, error, event.record)
+
+    def _park_table(self, entry: Entry, event: Event, absent: tuple[str, ...]) -> None:
+        queue = table_queue(entry.name)
+        if event.record is not None:
+            enqueue(self._fold.state, queue, event.record)
+        self._waiting.add(queue)
+        self._fold.memo.tables[entry.name].parked = True
+        columns = ", ".join(absent)
+        self._fold.faults.open(
+            "column-absent",
+            entry.name,
+            f"{entry.name} sends no {columns}: dropped or renamed at the source; its changes wait",
+            event.record,
+            target=Target(queue=queue),
+        )
+
+    def _truncate(self, entry: Entry) -> None:
+        fold = self._fold
+        table = fold.memo.tables[entry.name]
+        if entry.safety and table.rows and not table.held_until_us:
+            table.held_rows, table.held_until_us = table.rows, fold.now_us + self._hold_us
+        for touched in [t for t in fold.touched.values() if t.entry is entry]:
+            fold.delete(touched, truncated=True)
+        prefix = b"r" + entry.prefix
+        sweeps = any(item[0] == entry.name for item in fold.memo.sweeping)
+        if table.rows <= INLINE_TRUNCATE and not sweeps:
+            for key, _ in fold.state.scan(prefix):
+                reference = key[1:]
+                if reference not in fold.touched:
+                    fold.delete(fold.touch(entry, reference, NO_STAMP), truncated=True)
+            return
+        table.generation += 1
+        table.dead_below = table.generation
+        table.rows = table.seen = 0
+        fold.memo.sweeping = (
+            *(item for item in fold.memo.sweeping if item[0] != entry.name),
+            (entry.name, prefix, True),
+        )
+        fold.lookups.forget()
+
+    # -- what cannot be read
+
+    def _poison(self, event: Event) -> None:
+        error = event.error
+        if error is not None:
+            self.poisoned += 1
+            self._set_aside(event, error.code, str(error))
+
+    def _set_aside(self, event: Event, code: str, detail: str) -> None:
+        """Keep the record; what comes with its key waits behind it."""
+        record, fold = event.record, self._fold
+        if record is None:
+            return
+        queue = key_queue(event.key) if event.key is not None else key_queue(b"offset %d" % record.offset)
+        enqueue(fold.state, queue, record)
+        self._waiting.add(queue)
+        skus, unknown = self._touched_by(event.key)
+        subject = f"{record.topic}/{record.partition}/{record.offset}"
+        fold.faults.open(code, subject, detail, record, target=Target(b"", queue, skus, unknown))
+        for sku in skus:
+            fold.state.put(b"y" + sku + ZERO + queue, b"")
+            fold.dirty.uncertain(sku)
+        fold.memo.unknown_parked += unknown
+
+    def _touched_by(self, key: bytes | None) -> tuple[tuple[bytes, ...], bool]:
+        """Skus of the rows a key may mean; and whether it may mean one nobody knows."""
+        skus: dict[bytes, None] = {}
+        for entry in self._fold.entries.values():
+            if not entry.safety or key is None:
+                continue
+            try:
+                record = self._fold.record(row_reference(entry.prefix, entry.table.decode_key(key)))
+            except RowError:
+                continue
+            if record is not None:
+                skus.update(dict.fromkeys(split_sku(balance)[0] for balance, _ in record.postings))
+        return tuple(skus), not skus
+
+    def continue_retrying(self) -> None:
+        """One slice of the first queue taken up again."""
+        fold = self._fold
+        queue, give_up = fold.memo.retrying[0]
+        finished = True
+        for done, (key, record) in enumerate(queued(fold.state, queue)):
+            if done >= RETRY_SLICE:
+                finished = False
+                break
+            if not self._retried(decode_event(record), give_up) and not give_up:
+                break
+            fold.state.put(key, None)
+        if finished:
+            fold.memo.retrying = fold.memo.retrying[1:]
+            if next(queued(fold.state, queue), None) is None:
+                self._queue_empty(queue)
+
+    def _retried(self, event: Event, give_up: bool) -> bool:
+        if event.kind is Kind.POISON:
+            return False
+        entry = self._fold.entries.get(event.table)
+        return entry is None or event.kind is not Kind.ROW or self._apply(entry, event, give_up=give_up)
+
+    def _queue_empty(self, queue: bytes) -> None:
+        fold = self._fold
+        self._waiting.discard(queue)
+        if queue[:1] == b"t":
+            name = queue[1:].decode()
+            if name in fold.memo.tables:
+                fold.memo.tables[name].parked = False
+            fold.faults.close_code("column-absent", name)
+            return
+        for key, _ in list(fold.state.scan(b"k")):
+            identity = key[1:].decode()
+            target = load_target(fold.state, identity)
+            if target is None or target.queue != queue:
+                continue
+            for sku in target.skus:
+                fold.state.put(b"y" + sku + ZERO + queue, None)
+                fold.dirty.uncertain(sku)
+            fold.memo.unknown_parked -= target.unknown
+            fold.faults.close(identity)
+
+    # -- what a person or a tool says
+
+    def _control(self, control: Control, written_us: int) -> None:
+        memo = self._fold.memo
+        if control.action is Action.RESTATE:
+            memo.restating, memo.restating_since = b"s", None
+        elif control.action is Action.MAPPING:
+            mine = self._identity.fingerprint.hex()
+            if control.fingerprint != mine and written_us > self._identity.opened_us - RESTART_MARGIN_US:
+                raise Fatal(
+                    f"source {self._identity.source}: the log switches to mapping {control.fingerprint[:12]}, this "
+                    f"process has {mine[:12]}; it is started again with the files of the folder"
+                )
+        elif control.action is Action.RELEASE:
+            self._release(control.id)
+        else:
+            self._retry_or_close(control.id, give_up=control.action is Action.CLOSE)
+
+    def _release(self, identity: str) -> None:
+        known = load_exception(self._fold.state, identity)
+        if known is not None and known.subject in self._fold.memo.tables:
+            self._snapshots.release(known.subject, sweep=known.code == "sweep-waits")
+            self._fold.faults.close(identity)
+
+    def _retry_or_close(self, identity: str, *, give_up: bool) -> None:
+        fold = self._fold
+        target = load_target(fold.state, identity)
+        if target is None:
+            if give_up:
+                fold.faults.close(identity)
+            return
+        if target.queue:
+            fold.memo.retrying = (*fold.memo.retrying, (target.queue, give_up))
+            return
+        fold.settle()
+        if give_up:
+            fold.give_up(target.row)
+            fold.faults.close(identity)
+            return
+        stored = fold.state.get(b"p" + target.row)
+        if stored is None:
+            fold.evaluate_again(target.row, NO_STAMP)
+            return
+        event = decode_event(_record_decoder.decode(stored))
+        entry = fold.entries.get(event.table)
+        if entry is not None:
+            self._apply(entry, event)

@@ -1,0 +1,156 @@
+"""Completeness: the first snapshot, repeated ones with mark and sweep, and what increases wait for."""
+
+from __future__ import annotations
+
+from streams.core.lane.fold import Fold
+from streams.core.lane.state import Memo
+from streams.core.log.event import Event, Notification
+from streams.core.log.position import covered_binlog, covered_lsn, parse_covered
+from streams.core.log.snapshot import (
+    ABORTED,
+    COMPLETED,
+    INITIAL,
+    STARTED,
+    TABLE_SCAN_COMPLETED,
+    Finding,
+    Scan,
+    Snapshot,
+    scanned_table,
+)
+
+SWEEP_SHARE = 0.05
+"""A sweep of more than this share of a table waits for a person."""
+
+
+class Snapshots:
+    """Snapshot events of one unit, on its memo."""
+
+    def __init__(self, fold: Fold) -> None:
+        self._fold, self._memo = fold, fold.memo
+
+    def row(self, table: str, event: Event) -> None:
+        """A row of an initial snapshot came."""
+        snapshot = self._memo.snapshot
+        if snapshot is None:
+            return
+        snapshot.scans.setdefault(table, Scan()).brought += 1
+        position = event.position
+        if position is not None:
+            here = (position.major, position.minor)
+            if snapshot.greatest is None or here > snapshot.greatest:
+                snapshot.greatest, snapshot.binlog = here, event.binlog
+
+    def notice(self, notification: Notification) -> None:
+        """A notification of Debezium; those of incremental snapshots change nothing: their rows are changes."""
+        if notification.aggregate != INITIAL:
+            return
+        memo = self._memo
+        if notification.type == STARTED:
+            self._start()
+        elif memo.snapshot is None:
+            return
+        elif notification.type == TABLE_SCAN_COMPLETED:
+            table = scanned_table(notification.collection, frozenset(memo.tables))
+            if table is not None:
+                memo.snapshot.scan_completed(table, notification)
+        elif notification.type == COMPLETED:
+            self._complete(memo.snapshot)
+        elif notification.type == ABORTED:
+            memo.snapshot, memo.snapshot_required = None, True
+
+    def _start(self) -> None:
+        memo = self._memo
+        self._fold.settle()
+        memo.snapshot, memo.snapshot_in, memo.passing = Snapshot(), False, None
+        for name, table in memo.tables.items():
+            table.generation += 1
+            table.seen = 0
+            table.sweep_asks = False
+            for code in ("sweep-waits", "snapshot-incomplete"):
+                self._fold.faults.close_code(code, name)
+        if not memo.complete:
+            memo.silent = True
+            memo.deferred = memo.deferred or len(self._fold.mapping.lookups) > 0
+
+    def _complete(self, snapshot: Snapshot) -> None:
+        memo, faults = self._memo, self._fold.faults
+        for name, table in memo.tables.items():
+            finding, why = snapshot.finding(name)
+            if table.parked:
+                finding, why = Finding.FAILED, f"{name} is parked: its rows wait"
+            if finding is not Finding.WHOLE:
+                table.sweep_asks = True
+                faults.open("snapshot-incomplete", name, why, again=False)
+                continue
+            gone = table.rows - table.seen
+            if gone > table.rows * SWEEP_SHARE and not memo.silent:
+                table.sweep_asks = True
+                detail = f"{gone} of {table.rows} rows of {name} were not in the snapshot"
+                faults.open("sweep-waits", name, detail, again=False)
+            elif gone:
+                self._sweep(name)
+        memo.snapshot, memo.snapshot_in, memo.snapshot_required = None, True, False
+        for code in ("snapshot-required", "position-space-changed"):
+            faults.close_code(code, "source")
+        if snapshot.greatest is None:
+            return
+        if memo.complete:
+            memo.passing, memo.passing_binlog = snapshot.greatest, snapshot.binlog
+        else:
+            major, minor = snapshot.greatest
+            memo.reached = covered_binlog(major, minor) if snapshot.binlog else covered_lsn(minor)
+
+    def _sweep(self, name: str) -> None:
+        fold, memo = self._fold, self._memo
+        table = memo.tables[name]
+        table.dead_below, table.rows = table.generation, table.seen
+        prefix = b"r" + name.encode() + b"\0"
+        truncates = any(item[0] == name and item[2] for item in memo.sweeping)
+        memo.sweeping = (*(item for item in memo.sweeping if item[0] != name), (name, prefix, truncates))
+        fold.lookups.forget()
+
+    def release(self, name: str, *, sweep: bool) -> None:
+        """A person lets a sweep go ahead, or takes a table that the snapshot skipped as it is."""
+        table = self._memo.tables[name]
+        if table.sweep_asks:
+            table.sweep_asks = False
+            if sweep:
+                self._sweep(name)
+
+    def passed(self, covered: str) -> None:
+        """The log has come so far: is it past the repeated snapshot?"""
+        memo = self._memo
+        if memo.passing is not None:
+            kind, major, minor = parse_covered(covered)
+            here = (major, minor) if kind == "binlog" else (major, major)
+            want = memo.passing if memo.passing_binlog else (memo.passing[1], memo.passing[1])
+            if here >= want:
+                memo.passing = None
+
+
+def holding(memo: Memo) -> bool:
+    """Only decreases may leave: something that could lower a promise is outstanding."""
+    return (
+        not memo.complete
+        or memo.silent
+        or memo.snapshot is not None
+        or memo.snapshot_required
+        or memo.passing is not None
+        or any(table.parked or table.held_until_us or table.sweep_asks for table in memo.tables.values())
+    )
+
+
+def uncertain(memo: Memo) -> bool:
+    """Something is parked of which nobody can say which skus it touches."""
+    return (
+        memo.unknown_parked > 0
+        or (memo.snapshot_required and memo.complete)
+        or any(table.parked for table in memo.tables.values())
+    )
+
+
+def end_holds(memo: Memo, now_us: int) -> None:
+    """After TRUNCATE increases wait until as many rows are back, or for the time limit."""
+    for table in memo.tables.values():
+        if table.held_until_us and (table.rows >= table.held_rows or now_us >= table.held_until_us):
+            table.held_until_us = table.held_rows = 0

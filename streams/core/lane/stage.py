@@ -1,0 +1,366 @@
+"""The lane as a stage: one source log in, balances and order parts out (DESIGN §3).
+
+One call of `work` settles as many whole transactions as one unit holds.  A transaction that does not fit settles in
+several units; its outputs go to a list in the state and leave after its END.  Before the first snapshot is in, and
+while another mapping is taken over, the lane is *silent*: it folds and says nothing; then everything is restated, and
+`restated_since` lets receivers withdraw what is older.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from schemas.errors import Fatal
+from streams.core.lane.faults import closed_exceptions, load_exception
+from streams.core.lane.fold import Entry, Fold
+from streams.core.lane.intake import Identity, Intake
+from streams.core.lane.lookups import Lookups
+from streams.core.lane.owed import ProgressOwed, encode_owed
+from streams.core.lane.render import Encode, Renderer
+from streams.core.lane.snapshots import Snapshots, end_holds, holding, uncertain
+from streams.core.lane.state import Memo, TableState, dump_memo, load_memo
+from streams.core.lane.waiting import queues
+from streams.core.lane.worklists import WorkLists, blocked, outstanding
+from streams.core.log.control import Action
+from streams.core.log.event import Event, Kind, decode_event
+from streams.core.log.transactions import Group, cut
+from streams.core.mapping.model import Mapping
+from streams.core.unit import UNIT_BYTES, InputRecord, Output, Settled, View
+
+ROW_COST = 700
+"""Bytes a row costs in a unit beside its own columns: sums, entries, outputs owed."""
+UNIT_COST = UNIT_BYTES * 3 // 4
+BAD_WINDOW, BAD_LEAST = 1000, 100
+"""When more than half of the last rows, and at least so many, were bad, the lane stops: a bad release, not bad rows."""
+SWITCH_RECORDS = 100_000
+"""Records held back at most while a changed mapping waits for its switch."""
+PROGRESS = encode_owed(ProgressOwed())
+
+
+@dataclass(frozen=True, slots=True)
+class LaneLimits:
+    """Bounds of a lane; the defaults are those of DESIGN §3."""
+
+    transaction_rows: int = 10_000
+    transaction_bytes: int = 32 << 20
+    """A transaction above either settles in several units."""
+    truncate_hold_s: int = 300
+    """After TRUNCATE of demand, hold or buffer increases wait so long at most for the reload."""
+    progress_ms: int = 500
+    """Between two statements of progress while there is work; an idle lane states it with every tick."""
+    waits_after_s: int = 60
+    """Rows that wait longer for an INNER lookup become an exception."""
+
+
+class LaneStage:
+    """Implements `streams.core.unit.Stage` for one source."""
+
+    def __init__(self, source: str, mapping: Mapping, encode: Encode, limits: LaneLimits | None = None) -> None:
+        self.name = f"lane-{source}"
+        self.input_topic = f"cdc.{source}"
+        self.sole_writer_of: frozenset[str] = frozenset()
+        self.fingerprint = mapping.fingerprint
+        self._source, self._mapping = source, mapping
+        self._limits = limits or LaneLimits()
+        self._entries = {name: Entry(table) for name, table in mapping.tables.items()}
+        self._renderer = Renderer(source, encode)
+        self._memo = Memo(mapping.fingerprint)
+        self._lookups: Lookups
+        self._load_fold: Fold | None = None
+        self._waiting: set[bytes] = set()
+        self._closed: list[str] = []
+        self._opened_us = 0
+        self._version: int | None = None
+        """Newest version rendered; known after the first unit."""
+        self._events: list[Event] = []
+        self._first_offset = -1
+        self._recent: deque[int] = deque()
+        self._recent_rows = self._recent_bad = 0
+        self._stated_us = 0
+        self._stated: tuple[bool, bool, bool, int | None] = (False, False, False, None)
+        self._waits_since_us = 0
+
+    # -- Stage
+
+    def open(self, state: View, partition: int, memo: bytes | None, fingerprint: bytes | None, now_us: int) -> Settled:
+        """Raises Fatal for a memo that cannot be read."""
+        if partition != 0:
+            raise Fatal(f"{self.input_topic} has more than one partition: a source log is totally ordered, make it 1")
+        self._opened_us = now_us
+        if memo is None:
+            self._memo = Memo(self.fingerprint, tables=self._new_tables())
+        else:
+            try:
+                self._memo = load_memo(memo)
+            except msgspec.MsgspecError as error:
+                raise Fatal(
+                    f"{self.name}: the marker's memo cannot be read ({error}); remove its state to begin anew"
+                ) from None
+        self._events, self._first_offset = [], -1
+        self._waiting = queues(state)
+        self._closed = closed_exceptions(state)
+        self._lookups = Lookups(self._mapping, self._load_live)
+        return Settled(owed=(PROGRESS,), memo=dump_memo(self._memo), more=outstanding(self._memo))
+
+    def work(self, state: View, records: Sequence[InputRecord], now_us: int) -> Settled:
+        """Raises Fatal when most of what arrives is bad, or when another mapping is needed."""
+        memo = self._memo
+        if not records:
+            return Settled(memo=dump_memo(memo))
+        events = self._decoded(records)
+        fold = self._fold(state, now_us)
+        if memo.mapping != self.fingerprint and not self._switch(fold, events, records):
+            return Settled(memo=dump_memo(memo))
+        snapshots = Snapshots(fold)
+        intake = self._intake(fold, snapshots)
+        consumed = cost = 0
+        for group in cut(events, memo.mark, memo.open_transaction):
+            group_cost = group.size // 2 + ROW_COST * len(group.events)
+            large = len(group.events) > 1 and (
+                group_cost > UNIT_COST
+                or len(group.events) > self._limits.transaction_rows
+                or group.size > self._limits.transaction_bytes
+            )
+            if consumed and (large or cost + group_cost > UNIT_COST or state.size > UNIT_COST):
+                break
+            if large:
+                consumed = self._take_part(intake, group, events)
+                break
+            if not group.closed:
+                break
+            self._take_group(intake, snapshots, group)
+            consumed, cost = group.end, cost + group_cost
+        if not consumed:
+            return Settled(memo=dump_memo(memo))
+        memo.offset = records[consumed - 1].offset + 1
+        fold.settle()
+        self._watch(intake.rows + intake.poisoned, fold.bad_rows + intake.poisoned)
+        self._require_snapshot(fold, events[:consumed])
+        self._events = events[consumed:]
+        self._first_offset = self._events[0].offset if self._events else -1
+        return self._close(fold, [], consumed, progress=False)
+
+    def tick(self, state: View, now_us: int) -> Settled:
+        """One slice of the work lists, and progress."""
+        fold = self._fold(state, now_us)
+        intake = self._intake(fold, Snapshots(fold))
+        owed: list[bytes] = []
+        lists_before = outstanding(self._memo)
+        if self._memo.mapping == self.fingerprint:
+            lists = WorkLists(fold, intake, self._version)
+            lists.slice()
+            owed = lists.owed
+            fold.settle()
+        self._forget_closed(state)
+        self._count_waiting(fold)
+        due = now_us - self._stated_us >= self._limits.progress_ms * 1000
+        return self._close(fold, owed, 0, progress=due or not lists_before)
+
+    def render(self, state: View, owed: Sequence[bytes], version: int, now_us: int) -> Iterable[Output]:
+        """Absolute messages under `version`."""
+        self._version = version
+        return self._renderer.outputs(state, self._memo, owed, version, now_us)
+
+    def owed_for(self, topic: str, key: bytes) -> bytes | None:
+        """A lane shares all its topics with others."""
+        return None
+
+    # -- for people
+
+    def health(self) -> dict[str, object]:
+        """How the lane is, for a health answer."""
+        memo = self._memo
+        return {
+            "complete": memo.complete,
+            "holding": holding(memo),
+            "uncertain": uncertain(memo),
+            "position": memo.covered,
+            "rows": {name: table.rows for name, table in memo.tables.items()},
+            "rows_waiting_for_a_lookup": memo.waiting_rows,
+            "waits_for_mapping_switch": memo.mapping != self.fingerprint,
+        }
+
+    # -- one unit
+
+    def _fold(self, state: View, now_us: int) -> Fold:
+        fold = Fold(self._source, self._mapping, self._entries, self._lookups, state, self._memo, now_us)
+        self._load_fold = fold
+        return fold
+
+    def _load_live(self, reference: bytes) -> object | None:
+        fold = self._load_fold
+        return None if fold is None else fold.load_live(reference)
+
+    def _intake(self, fold: Fold, snapshots: Snapshots) -> Intake:
+        identity = Identity(self._source, self.fingerprint, self._opened_us)
+        return Intake(fold, snapshots, self._waiting, identity, self._limits.truncate_hold_s * 1_000_000)
+
+    def _decoded(self, records: Sequence[InputRecord]) -> list[Event]:
+        """Events of the records; those handed over before are not decoded again."""
+        if records[0].offset != self._first_offset:
+            self._events, self._first_offset = [], records[0].offset
+        events = self._events
+        for index in range(len(events), len(records)):
+            events.append(decode_event(records[index]))
+        return events if len(events) == len(records) else events[: len(records)]
+
+    def _take_group(self, intake: Intake, snapshots: Snapshots, group: Group) -> None:
+        memo = self._memo
+        if group.new_space:
+            self._new_space(intake)
+        for event in group.events:
+            intake.take(event)
+        memo.mark, memo.open_transaction = group.mark, None
+        if group.covered is not None:
+            memo.reached, memo.reached_us = group.covered, group.committed_us
+            snapshots.passed(group.covered)
+
+    def _take_part(self, intake: Intake, group: Group, events: Sequence[Event]) -> int:
+        """Settle the beginning of a large transaction; its last event stays for the unit of its END."""
+        if group.new_space:
+            self._new_space(intake)
+        cost = 0
+        taken = group.events[0]
+        for number, event in enumerate(group.events[:-1], 1):
+            intake.take(event)
+            taken = event
+            cost += event.size // 2 + ROW_COST
+            if cost > UNIT_COST or number >= self._limits.transaction_rows:
+                break
+        self._memo.open_transaction = group.transaction
+        return next(index for index, event in enumerate(events) if event.offset == taken.offset) + 1
+
+    def _close(self, fold: Fold, owed: list[bytes], consumed: int, *, progress: bool) -> Settled:
+        memo = self._memo
+        end_holds(memo, fold.now_us)
+        if memo.silent:
+            fold.dirty.forget_outputs()
+        changed, put_off = fold.dirty.leave(fold.state, later=blocked(memo))
+        memo.owing = memo.owing or put_off
+        if not (memo.silent or memo.owing or memo.sweeping or memo.reasserting or blocked(memo)):
+            memo.covered, memo.covered_offset, memo.covered_us = memo.reached, memo.offset, memo.reached_us
+        self._closed.extend(fold.faults.closed)
+        statement = (memo.complete, holding(memo), uncertain(memo), memo.restated_since)
+        due = fold.now_us - self._stated_us >= self._limits.progress_ms * 1000
+        all_owed = list(dict.fromkeys((*owed, *changed)))
+        if progress or due or statement != self._stated:
+            self._stated, self._stated_us = statement, fold.now_us
+            all_owed.append(PROGRESS)
+        return Settled(consumed, all_owed, dump_memo(memo), outstanding(memo))
+
+    # -- watching
+
+    def _watch(self, rows: int, bad: int) -> None:
+        """Stop when most of what arrives is bad, before the unit is settled."""
+        self._recent.append(rows << 20 | min(bad, rows))
+        self._recent_rows += rows
+        self._recent_bad += min(bad, rows)
+        while len(self._recent) > 1 and self._recent_rows - (self._recent[0] >> 20) >= BAD_WINDOW:
+            oldest = self._recent.popleft()
+            self._recent_rows -= oldest >> 20
+            self._recent_bad -= oldest & 0xFFFFF
+        if self._recent_bad >= BAD_LEAST and self._recent_bad * 2 > self._recent_rows:
+            raise Fatal(
+                f"source {self._source}: {self._recent_bad} of the last {self._recent_rows} rows cannot be mapped; "
+                f"that is a bad release, not bad rows: mend the mapping (`onhand source check {self._source}`) and apply it"
+            )
+
+    def _new_space(self, intake: Intake) -> None:
+        self._memo.snapshot_required = True
+        intake.open_source_fault(
+            "position-space-changed",
+            "the log goes on at positions it had passed, with newer commits: RESET MASTER, another server or a "
+            "restored database",
+        )
+
+    def _require_snapshot(self, fold: Fold, events: Sequence[Event]) -> None:
+        memo = self._memo
+        if memo.complete or memo.snapshot is not None or memo.snapshot_in or memo.snapshot_required:
+            return
+        if any(event.kind is Kind.ROW and event.table in self._entries for event in events):
+            memo.snapshot_required = True
+            fold.faults.open(
+                "snapshot-required",
+                "source",
+                f"{self.input_topic} does not begin with a snapshot: what was there before is not known",
+                again=False,
+            )
+
+    def _count_waiting(self, fold: Fold) -> None:
+        """Rows that wait for an INNER lookup, once they do so for a while."""
+        memo = self._memo
+        if not (memo.waiting_rows and memo.complete):
+            self._waits_since_us = 0
+            if not memo.waiting_rows:
+                fold.faults.close_code("lookup-missing", "source")
+            return
+        self._waits_since_us = self._waits_since_us or fold.now_us
+        if fold.now_us - self._waits_since_us >= self._limits.waits_after_s * 1_000_000:
+            detail = f"{memo.waiting_rows} rows wait for a row that their mapping joins"
+            fold.faults.open("lookup-missing", "source", detail, again=False)
+
+    def _forget_closed(self, state: View) -> None:
+        """Exceptions closed in an earlier unit have been told: forget them, unless they are open again."""
+        for identity in self._closed:
+            known = load_exception(state, identity)
+            if known is not None and known.closed_us is not None:
+                state.put(b"x" + identity.encode(), None)
+        self._closed = []
+
+    # -- another mapping
+
+    def _new_tables(self) -> dict[str, TableState]:
+        return {name: TableState(entry.table.columns) for name, entry in self._entries.items()}
+
+    def _switch(self, fold: Fold, events: Sequence[Event], records: Sequence[InputRecord]) -> bool:
+        """Take this process's mapping over, once the log says so.  False: it does not yet."""
+        mine = self.fingerprint.hex()
+        authorised = any(
+            event.control is not None and event.control.action is Action.MAPPING and event.control.fingerprint == mine
+            for event in events
+        )
+        if not authorised:
+            if len(records) >= SWITCH_RECORDS:
+                raise Fatal(
+                    f"source {self._source}: its mapping files were changed and not applied, and {len(records)} "
+                    f"changes wait; run `onhand source apply {self._source}`, or put the old files back"
+                )
+            return False
+        memo = self._memo
+        tables = self._new_tables()
+        unknown = [name for name, table in tables.items() if self._unlike(memo.tables.get(name), table)]
+        for name, table in tables.items():
+            known = memo.tables.get(name)
+            if known is None:
+                continue
+            tables[name] = known
+            if name in unknown:
+                known.columns, known.generation = table.columns, known.generation + 1
+                known.load_from, known.seen = known.generation, 0
+        memo.tables, memo.mapping = tables, self.fingerprint
+        memo.silent = memo.deferred = True
+        memo.snapshot_in = memo.snapshot_in and not unknown
+        memo.indexing, memo.evaluating, memo.restating = b"r", None, None
+        memo.sweeping = tuple(item for item in memo.sweeping if item[0] in tables)
+        for key, _ in list(fold.state.scan(b"x")):
+            identity = key[1:].decode()
+            if f"/{self._source}/status-unmapped/" in identity:
+                fold.faults.close(identity)
+        self._lookups.forget()
+        if unknown:
+            memo.snapshot, memo.snapshot_required = None, True
+            fold.faults.open(
+                "snapshot-required",
+                "source",
+                f"the new mapping needs columns of {', '.join(sorted(unknown))} that the store does not have",
+                again=False,
+            )
+        return True
+
+    @staticmethod
+    def _unlike(known: TableState | None, table: TableState) -> bool:
+        return known is None or known.columns != table.columns

@@ -1,0 +1,168 @@
+"""Work that is more than one unit holds: done in slices, each a unit of its own, remembered in memo and state.
+
+Order: what makes the state whole first (sweeps, lookups of another mapping, evaluation, re-assertion, retries), what
+only sends afterwards (the list `q`, restatement).
+"""
+
+from __future__ import annotations
+
+from streams.core.lane.fold import FULL_BYTES, Fold, decode_row
+from streams.core.lane.intake import Intake
+from streams.core.lane.keys import ZERO
+from streams.core.lane.owed import NO_STAMP, LocationOwed, OrderOwed, Owed, SkuOwed, drain, encode_owed
+from streams.core.lane.state import Memo
+
+SLICE = 1000
+"""Rows of one slice."""
+RESTATE_NAMES = 500
+RESTATE_ENTRIES = 5000
+"""Skus or orders, and balances or parts, of one slice of a restatement."""
+KINDS = (b"s", b"i", b"l", b"o")
+
+
+def blocked(memo: Memo) -> bool:
+    """Sums hold part of a transaction, or rows of a truncated table: what changes leaves later."""
+    return memo.open_transaction is not None or any(truncate for _, _, truncate in memo.sweeping)
+
+
+def outstanding(memo: Memo) -> bool:
+    """A work list is not empty and could go on."""
+    if memo.open_transaction is not None:
+        return False
+    return bool(
+        memo.sweeping
+        or memo.indexing is not None
+        or (memo.evaluating is not None and not memo.deferred)
+        or (memo.reasserting and not memo.deferred)
+        or memo.retrying
+        or memo.owing
+        or (memo.restating is not None and not memo.silent)
+        or ready_to_speak(memo)
+    )
+
+
+def ready_to_speak(memo: Memo) -> bool:
+    """A silent lane whose snapshot is whole."""
+    return (
+        memo.silent
+        and memo.snapshot_in
+        and memo.indexing is None
+        and memo.evaluating is None
+        and not memo.sweeping
+        and not any(table.sweep_asks for table in memo.tables.values())
+    )
+
+
+class WorkLists:
+    """One slice of the first work list that has one."""
+
+    def __init__(self, fold: Fold, intake: Intake, last_version: int | None) -> None:
+        self._fold, self._intake, self._last_version = fold, intake, last_version
+        self.owed: list[bytes] = []
+
+    def slice(self) -> None:
+        """Do one slice; what it sends beyond the fold's changes stands in `owed`."""
+        memo = self._fold.memo
+        if memo.open_transaction is not None:
+            return
+        if memo.sweeping:
+            self._sweep()
+        elif memo.indexing is not None:
+            self._index(memo.indexing)
+        elif memo.evaluating is not None and not memo.deferred:
+            self._evaluate(memo.evaluating)
+        elif memo.reasserting and not memo.deferred:
+            self._fold.continue_reasserting()
+        elif memo.retrying:
+            self._intake.continue_retrying()
+        elif ready_to_speak(memo):
+            self._speak()
+        elif memo.owing:
+            self.owed, memo.owing = drain(self._fold.state)
+        elif memo.restating is not None and not memo.silent:
+            self._restate(memo.restating)
+
+    def _speak(self) -> None:
+        memo = self._fold.memo
+        if memo.deferred:
+            memo.deferred, memo.evaluating = False, b"r"
+        else:
+            memo.silent, memo.restating, memo.restating_since = False, b"s", None
+
+    def _sweep(self) -> None:
+        fold, memo = self._fold, self._fold.memo
+        name, cursor, truncate = memo.sweeping[0]
+        entry = fold.entries.get(name)
+        if entry is None:
+            memo.sweeping = memo.sweeping[1:]
+            return
+        table, done = memo.tables[name], 0
+        prefix = b"r" + entry.prefix
+        for seen, (key, value) in enumerate(fold.state.scan(prefix, cursor)):
+            if done >= SLICE or seen >= SLICE * 20 or fold.state.size > FULL_BYTES:
+                memo.sweeping = ((name, key, truncate), *memo.sweeping[1:])
+                return
+            if decode_row(value).seen < table.dead_below:
+                fold.delete(fold.touch(entry, key[1:], NO_STAMP), truncated=truncate)
+                done += 1
+        memo.sweeping = memo.sweeping[1:]
+
+    def _index(self, cursor: bytes) -> None:
+        fold, memo = self._fold, self._fold.memo
+        for done, (key, value) in enumerate(fold.state.scan(b"r", cursor)):
+            if done >= SLICE or fold.state.size > FULL_BYTES:
+                memo.indexing = key
+                return
+            reference, record = key[1:], decode_row(value)
+            entry = fold.entries.get(reference[: reference.index(ZERO)].decode())
+            if entry is None:
+                fold.drop(reference, record)
+            elif record.seen >= memo.tables[entry.name].load_from:
+                fold.index(reference, record, entry)
+        memo.indexing = None
+        if not memo.snapshot_required:
+            memo.deferred, memo.evaluating = False, b"r"
+
+    def _evaluate(self, cursor: bytes) -> None:
+        fold, memo = self._fold, self._fold.memo
+        for done, (key, _) in enumerate(fold.state.scan(b"r", cursor)):
+            if done >= SLICE or fold.state.size > FULL_BYTES:
+                memo.evaluating = key
+                return
+            fold.evaluate_again(key[1:], NO_STAMP)
+        memo.evaluating = None
+
+    def _restate(self, cursor: bytes) -> None:
+        """Send everything again, by name; the first unit after the version is known begins it."""
+        memo, state = self._fold.memo, self._fold.state
+        if memo.restating_since is None:
+            if self._last_version is None:
+                return
+            memo.restating_since = self._last_version + 1
+        names = entries = 0
+        last = b""
+        for kind in KINDS[KINDS.index(cursor[:1]) :]:
+            for key, _ in state.scan(kind, cursor if cursor[:1] == kind else b""):
+                entries += 1
+                name = key[: key.index(ZERO)]
+                if name == last:
+                    continue
+                if names >= RESTATE_NAMES or entries >= RESTATE_ENTRIES:
+                    memo.restating = key
+                    return
+                last = name
+                names += 1
+                if kind == b"i" and next(state.scan(b"s" + name[1:] + ZERO), None) is not None:
+                    continue
+                self.owed.append(encode_owed(_everything(name)))
+        memo.restated_since, memo.restating, memo.restating_since = memo.restating_since, None, None
+        memo.complete = True
+
+
+def _everything(name: bytes) -> Owed:
+    kind, rest = name[:1], name[1:]
+    if kind == b"l":
+        return LocationOwed(rest)
+    if kind == b"o":
+        return OrderOwed(rest, None, None, [], everything=True)
+    return SkuOwed(rest, None, None, [], item=True, uncertain=True, everything=True)
