@@ -341,8 +341,9 @@ class Select:
     def _key(self, source: Source, name: str, node: exp.Expr) -> Value:
         value, target = self.expressions.value(node), _value_of(source, source.table.columns[name])
         numbers = (Kind.INT, Kind.EXACT)
-        if value.kind in (Kind.FLOAT, Kind.OTHER) or target.kind in (Kind.FLOAT, Kind.OTHER):
-            problems.refuse(self.file, node, f"{target.kind} column {name} cannot be a key")
+        if Kind.FLOAT in (value.kind, target.kind) or Kind.OTHER in (value.kind, target.kind):
+            reason = f"{value.kind} joined to {target.kind} column {name}: neither a float nor an unsupported type is a key"
+            problems.refuse(self.file, node, reason)
         if value.unrounded:
             problems.refuse(self.file, node, "round the quotient before comparing it: ROUND(a / b, n)")
         if value.kind != target.kind and not (value.kind in numbers and target.kind in numbers):

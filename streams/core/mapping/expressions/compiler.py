@@ -91,7 +91,8 @@ class Expressions:
         if value.kind == Kind.NULL:
             return "False"
         if value.kind != Kind.BOOL:
-            self.refuse(node, f"{value.kind} used as a condition: compare it with something")
+            hint = "; || is OR in MariaDB: CONCAT(a, b)" if self.mariadb and value.kind == Kind.TEXT else ""
+            self.refuse(node, f"{value.kind} used as a condition: compare it with something{hint}")
         if value.nullable:
             return f"({value.code} is {want})"
         return value.code if want else f"(not {value.code})"
