@@ -266,7 +266,7 @@ class LaneStage:
         if self._recent_bad >= BAD_LEAST and self._recent_bad * 2 > self._recent_rows:
             raise Fatal(
                 f"source {self._source}: {self._recent_bad} of the last {self._recent_rows} rows cannot be mapped; "
-                f"that is a bad release, not bad rows: mend the mapping (`onhand source check {self._source}`) and apply it"
+                f"a bad release, not bad rows: mend the mapping (`onhand source check {self._source}`) and apply it"
             )
 
     def _new_space(self, intake: Intake) -> None:

@@ -1,0 +1,34 @@
+"""Composition root of a source's lane."""
+
+from __future__ import annotations
+
+from onhand.health import serve_health
+from onhand.settings import Settings
+from schemas.codec import Codec
+from schemas.errors import InvalidInput
+from schemas.registry import Registry
+from streams.agents.lane import LaneWorker
+from streams.core.mapping.mapping import load_mapping
+
+
+def run(settings: Settings, name: str) -> int:
+    """Fold one source until SIGTERM.  Raises InvalidInput for an unknown source or a refused mapping (every problem
+    named at once), EnvironmentFault for what is missing around it."""
+    folder = settings.connect_configs / name
+    if not folder.is_dir():
+        known = sorted(path.parent.name for path in settings.connect_configs.glob("*/source.yaml"))
+        raise InvalidInput(f"source {name!r}: no folder {folder}; known sources: {', '.join(known) or 'none'}")
+    mapping = load_mapping(folder)
+    with Registry(settings.registry_url) as registry:
+        codec = Codec.connected(registry)
+    worker = LaneWorker(
+        name,
+        mapping,
+        codec,
+        kafka=settings.kafka,
+        data_dir=settings.data_dir,
+        instance=settings.instance,
+        replication=settings.replication,
+    )
+    with serve_health(settings, f"source-{name}", worker.health):
+        return worker.run()

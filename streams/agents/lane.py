@@ -1,0 +1,55 @@
+"""The process of one source's lane: `LaneStage` on the chunk runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from schemas.codec import Codec
+from streams.agents.runtime.worker import StageWorker
+from streams.core.lane.stage import LaneStage
+from streams.core.mapping.model import Mapping
+
+
+class LaneWorker:
+    """One lane on one machine; a source log has one partition, so a second worker only stands by."""
+
+    def __init__(
+        self,
+        source: str,
+        mapping: Mapping,
+        codec: Codec,
+        *,
+        kafka: str,
+        data_dir: Path,
+        instance: str = "0",
+        replication: int = 1,
+    ) -> None:
+        """Raises InvalidInput and EnvironmentFault as `StageWorker` does."""
+        self._stages: list[LaneStage] = []
+
+        def stage() -> LaneStage:
+            built = LaneStage(source, mapping, codec.encode)
+            self._stages = [built]
+            return built
+
+        self._worker = StageWorker(
+            stage,
+            group=f"lane-{source}",
+            partitions=1,
+            kafka=kafka,
+            data_dir=data_dir,
+            instance=instance,
+            replication=replication,
+        )
+
+    def run(self) -> int:
+        """Fold the source's log until SIGTERM; the exit code."""
+        return self._worker.run()
+
+    def health(self) -> dict[str, Any]:
+        """The runtime's answer and the lane's own; safe to call from another thread."""
+        answer = self._worker.health()
+        if self._stages:
+            answer["lane"] = self._stages[-1].health()
+        return answer
