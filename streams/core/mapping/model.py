@@ -135,9 +135,14 @@ class Mapping(Protocol):
 
     fingerprint: bytes
     """32 bytes over SQL texts, source.yaml and catalog.json."""
-    tables: MappingType[str, TableMapping]
-    """By qualified name: every table the SQL needs."""
-    lookups: Sequence[Lookup]
+
+    @property
+    def tables(self) -> MappingType[str, TableMapping]:
+        """By qualified name: every table the SQL needs."""
+
+    @property
+    def lookups(self) -> Sequence[Lookup]:
+        """Every keyed view of a table that some SELECT joins."""
 
     def dump_lookup_key(self, key: LookupKey) -> bytes:
         """Bytes of a lookup key for the dependency index: equal keys give equal bytes; order does not matter."""
