@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+import requests
 
 from onhand.cli.output import json_option, show_json, show_rows
 from onhand.run.channel import clock_us
 from onhand.settings import Settings, load_settings
-from schemas.errors import EnvironmentFault, InvalidInput
+from schemas.errors import InvalidInput
 from sinks.clickhouse.database import CHDB, DEFAULT_DATABASE, ClickHouse, open_clickhouse
 from sinks.clickhouse.report import LAG_FIGURES, exception_report, lag_report
 
@@ -62,10 +63,12 @@ def open_for_reading(settings: Settings) -> ClickHouse:
     directory = settings.data_dir / "clickhouse"
     if not settings.clickhouse_dsn.startswith(f"{CHDB}:"):
         return open_clickhouse(settings.clickhouse_dsn, directory)
+    door = f"http://127.0.0.1:{settings.clickhouse_port}"
     try:
-        return open_clickhouse(f"http://127.0.0.1:{settings.clickhouse_port}/{DEFAULT_DATABASE}", directory)
-    except EnvironmentFault:
+        requests.get(f"{door}/ping", timeout=2)
+    except requests.RequestException:
         return open_clickhouse(settings.clickhouse_dsn, directory)
+    return open_clickhouse(f"{door}/{DEFAULT_DATABASE}", directory)
 
 
 def instant_of(text: str, now_us: int) -> int:

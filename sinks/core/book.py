@@ -118,7 +118,7 @@ class Book:
             telling = self.tellings.get(key)
             if telling is None:
                 continue
-            doubted_us = telling.doubt_us
+            doubted_us = telling.in_doubt_us
             if doubted_us is not None and now_us >= doubted_us + self._settle_us and telling.is_settled:
                 telling.renew = True
             self._touch(key, now_us)
@@ -155,7 +155,7 @@ class Book:
         if telling.last is not None and version[0] < telling.last.source_version:
             return None
         settled = telling.parked or told
-        if settled is not None and settled[:3] == version and not telling.renew:
+        if settled is not None and settled == telling.last and settled[:3] == version and not telling.renew:
             return None
         if told is None or told.source_version != version[0]:
             return Want(version, quantities, status, fact.stamps, fact.cause)
@@ -247,8 +247,8 @@ class Book:
         self.dirty.put(key, Waiting(now_us, falling, want.stamps, want.cause))
 
     def _confirm_later(self, key: Key, telling: Telling) -> None:
-        if telling.doubt_us is not None:
-            heapq.heappush(self._later, (telling.doubt_us + self._settle_us, key))
+        if telling.in_doubt_us is not None:
+            heapq.heappush(self._later, (telling.in_doubt_us + self._settle_us, key))
 
     def _step(self, partition: int, source: str, now_us: int) -> None:
         """Work a source's staleness step out again, and touch what rests on it when it changed."""

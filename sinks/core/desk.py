@@ -13,7 +13,7 @@ turns the answer into outcomes to record, and decides what happens to the items:
     gone (410)                        the channel is disabled until a person resumes it
 
 When many pushes in a row fail the channel as a whole is down: nothing is searched for, everything goes back to the
-dirty map, where newer versions replace older ones, and one push at a time asks whether it is back.
+dirty map, where newer versions replace older ones, and one item at a time asks whether it is back.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from schemas.records import ExceptionRecord, Publication, PublicationState
 from sinks.core.answer import Answer, Outcome
 from sinks.core.book import CONTROL, EVERY_KEY, SECOND_US, Book
 from sinks.core.complaints import Complaints
-from sinks.core.dirty import Waiting
+from sinks.core.dirty import Key, Waiting
 from sinks.core.groups import Group, Groups
 from sinks.core.ids import message_id
 from sinks.core.ledger import Fact
@@ -37,6 +37,9 @@ from sinks.core.rule import Rule
 
 DOWN_AFTER = 8
 """Failures in a row after which the channel as a whole is taken to be down."""
+
+PROBES = 64
+"""So many different items are tried in turn while the channel seems down."""
 
 ITEM_REJECTED = "channel-item-rejected"
 ITEM_FAILING = "channel-item-failing"
@@ -106,6 +109,7 @@ class Desk:
         self._bucket = TokenBucket(rule.pace.per_second, rule.pace.burst, now_us)
         self._not_before_us = 0
         self._ordered_us = 0
+        self._probed: set[Key] = set()
 
     def change_rule(self, rule: Rule, now_us: int) -> None:
         """Obey a changed rule from now on."""
@@ -135,9 +139,10 @@ class Desk:
             if tokens < 1:
                 return None
             group = self._groups.take(fresh=bool(self.book.dirty))
-            if group is None:
-                limit_us = int(self.rule.oldest_first_after_s * SECOND_US)
-                group = self.book.dirty.take(min(tokens, self.rule.batch_size), now_us, limit_us)
+            if group is None and self.failures >= DOWN_AFTER:
+                group = self._probe(now_us)
+            elif group is None:
+                group = self.book.dirty.take(min(tokens, self.rule.batch_size), now_us, self._limit_us)
             items = self._compose(group, now_us)
             if items:
                 self._bucket.take(len(items))
@@ -167,6 +172,23 @@ class Desk:
             case _:
                 return self._not_taken(push, answer, now_us)
 
+    @property
+    def _limit_us(self) -> int:
+        return int(self.rule.oldest_first_after_s * SECOND_US)
+
+    def _probe(self, now_us: int) -> Group:
+        """One item, another one each time: if a single bad item were all that is wrong, the next one shows it."""
+        taken = self.book.dirty.take(len(self._probed) + 1, now_us, self._limit_us)
+        chosen = next((entry for entry in taken if entry[0] not in self._probed), None)
+        if chosen is None or len(self._probed) >= PROBES:
+            self._probed.clear()
+            chosen = chosen or taken[0]
+        self._probed.add(chosen[0])
+        for entry in taken:
+            if entry is not chosen:
+                self.book.dirty.put(*entry)
+        return [chosen]
+
     def _compose(self, group: Group, now_us: int) -> list[Item]:
         """Items of one kind; keys that need not be told any more are left out, other kinds get a turn of their own."""
         kind = group[0][0][0] if group else ""
@@ -186,6 +208,7 @@ class Desk:
     def _accepted(self, push: Push, answer: Answer, now_us: int) -> Records:
         done = Records()
         self.failures, self.last_accepted_us = 0, now_us
+        self._probed.clear()
         for code in (UNREACHABLE, MISCONFIGURED):
             done.exceptions += self.complaints.close(code, self.rule.name, now_us)
         for item in push.items:
@@ -212,7 +235,7 @@ class Desk:
         if self.failures >= DOWN_AFTER:
             return self._down(push, PublicationState.UNKNOWN, answer, now_us)
         if len(push.items) > 1:
-            if all(telling.attempts > 1 for telling in tellings):
+            if any(telling.attempts > 1 for telling in tellings):
                 self._groups.halve(push.group)
             else:
                 self._groups.again(push.group)

@@ -31,6 +31,7 @@ class Telling:
         "doubt_us",
         "fact",
         "last",
+        "open_us",
         "parked",
         "partition",
         "present",
@@ -66,6 +67,8 @@ class Telling:
         """How often `last` failed alone while the channel took others."""
         self.doubt_us: int | None = None
         """When the last request of unknown outcome was sent."""
+        self.open_us: int | None = None
+        """When an intent was sent whose outcome nobody wrote down: its worker died, or has not written it yet."""
         self.renew = False
         """The next push needs a new id, and is due even if nothing is new."""
         self.resend_us = 0
@@ -84,7 +87,9 @@ class Telling:
             if self.last is None or stamp.source_version > self.last.source_version:
                 self.last = stamp
             return
-        self.last, self.attempts = stamp, publication.attempts
+        if publication.state is PublicationState.INTENT:
+            self.doubt_us = self.in_doubt_us  # of an earlier intent without an outcome: its worker died
+        self.last, self.attempts, self.open_us = stamp, publication.attempts, None
         match publication.state:
             case PublicationState.ACKNOWLEDGED:
                 self.settle(stamp, publication.quantities, publication.status, sent_us, settle_us)
@@ -92,6 +97,8 @@ class Telling:
                 self.park(stamp, sent_us)
             case PublicationState.REJECTED:
                 self.renew = sent_us < self.resend_us
+            case PublicationState.INTENT:
+                self.open_us, self.renew = sent_us, True
             case _:
                 self.doubt_us, self.renew = sent_us, True
 
@@ -121,8 +128,8 @@ class Telling:
         self.acknowledged, self.parked = stamp, None
         self.quantities, self.status, self.sent_us = quantities, status, sent_us
         self.renew, self.strikes = sent_us < self.resend_us, 0
-        if self.doubt_us is not None and sent_us >= self.doubt_us + settle_us:
-            self.doubt_us = None
+        if self.in_doubt_us is not None and sent_us >= self.in_doubt_us + settle_us:
+            self.doubt_us = self.open_us = None
 
     def park(self, stamp: Stamp, sent_us: int) -> None:
         """Refused for good, until a newer version or a person comes."""
@@ -132,6 +139,11 @@ class Telling:
         """A person wants it told again, unless that has happened since."""
         self.resend_us = max(self.resend_us, ordered_us)
         self.renew = self.renew or self.sent_us < ordered_us
+
+    @property
+    def in_doubt_us(self) -> int | None:
+        """When the last request was sent that may still land; None: there is none."""
+        return max((at for at in (self.doubt_us, self.open_us) if at is not None), default=None)
 
     @property
     def is_settled(self) -> bool:
