@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 import pymysql
 import pytest
 
-from streams.connect.catalogue import read_catalogue, session
-from streams.connect.preflight import Target
 from streams.core.mapping.model import RowError
 from streams.core.mapping.problems import Refused
+from tests.integration.mapping_support.databases import server, writer
 from tests.integration.mapping_support.grammar import DDL, Grammar, odd_rows
 from tests.integration.mapping_support.rows import Server, plain
 from tests.integration.mapping_support.selects import PlainSelects
@@ -27,33 +24,10 @@ SEED = int(os.environ.get("ONHAND_FUZZ_SEED", "20261124"))
 ROWS = 120
 
 
-def create(kind: str, at: Database, statements: list[str], rows: list[tuple[Any, ...]]) -> None:
-    insert = f"INSERT INTO f VALUES ({', '.join(['%s'] * len(rows[0]))})"
-    if kind == "postgres":
-        with psycopg.connect(at.dsn, autocommit=True) as made, made.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-            cursor.executemany(insert, rows)
-        return
-    connection = pymysql.connect(
-        host=at.host, port=at.port, user=at.user, password=at.password, database=at.name, charset="utf8mb4"
-    )
-    with connection, connection.cursor() as writer:
-        for statement in statements:
-            writer.execute(statement)
-        writer.executemany(insert, rows)
-        connection.commit()
-
-
-@contextmanager
-def server(kind: str, at: Database) -> Iterator[Server]:
-    schema = "public" if kind == "postgres" else at.name
-    with session(kind, Target(at.host, at.port, at.user, at.password, at.name)) as cursor:
-        yield Server(cursor, read_catalogue(cursor, kind, schema))
-
-
 def fuzz(kind: str, at: Database) -> None:
-    create(kind, at, DDL[kind], odd_rows(kind, ROWS))
+    with writer(kind, at) as made:
+        made.run(*DDL[kind])
+        made.insert("f", odd_rows(kind, ROWS))
     grammar = Grammar(kind, SEED)
     counts: Counter[str] = Counter()
     wrong: list[str] = []
