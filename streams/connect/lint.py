@@ -163,6 +163,7 @@ FREE_KEYS = {
     "event.processing.failure.handling.mode",
 }
 """Real options that the plugins' own definitions do not list."""
+_RESHAPES = re.compile(r"column\.(mask|truncate|propagate)")
 
 
 def lint(sources: Sequence[Source], all_sources: Sequence[Source] | None = None) -> list[Finding]:
@@ -277,7 +278,7 @@ def unknown_keys(source: Source) -> Iterator[Wrong]:
     names = [name.strip() for name in source.config.get("transforms", "").split(",") if name.strip()]
     transforms = tuple(f"transforms.{name}." for name in names)
     for key in source.config:
-        if key in known or key in FREE_KEYS or key.startswith(FREE_PREFIXES + transforms):
+        if key in known or key in FREE_KEYS or key.startswith(FREE_PREFIXES + transforms) or _RESHAPES.match(key):
             continue
         close = difflib.get_close_matches(key, sorted(known | FREE_KEYS), n=1, cutoff=0.8)
         yield Wrong(
@@ -387,7 +388,7 @@ def reshaping(source: Source) -> Iterator[Wrong]:
     for key in source.config:
         if key in FORBIDDEN:
             yield Wrong(key, f"{key} is set: {FORBIDDEN[key]}", f"Remove {key}")
-        elif re.match(r"column\.(mask|truncate|propagate)", key):
+        elif _RESHAPES.match(key):
             yield Wrong(key, f"{key} changes values before they are read", f"Remove {key}")
 
 
