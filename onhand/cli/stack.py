@@ -48,8 +48,8 @@ def up(detach: bool, only: tuple[str, ...]) -> None:
         stopped.set()
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stop)
     try:
         _supervise(settings, components, processes)
     except KeyboardInterrupt:

@@ -106,7 +106,7 @@ class LocalStack:
         ensure_packages(self._wanted, self._tell)
         distribution = pins.fetch(self._tell)
         ports = Ports.free() if self._ports == "free" else Ports.fixed(self._base)
-        self.site = Site.open(self._data_dir, ports)
+        self.site = Site.open(self._data_dir, ports, self._base.secrets_dir)
         self._lock = take_lock(self.site.run)
         try:
             if leftovers := clear_leftovers(self.site.run, GRACE_S):
@@ -162,24 +162,22 @@ class LocalStack:
 
     def close(self, *, wipe: bool = False) -> None:
         """Stop everything, last started first; `wipe` deletes its state too.  Harmless when it is stopped."""
-        self._stop_watching.set()
-        if self._watcher is not None:
-            self._watcher.join()
-            self._watcher = None
-        if self._lock is None:
-            if wipe and hasattr(self, "site"):
-                self.site.wipe()
-            return
-        if hasattr(self, "supervisor"):
-            self.supervisor.enter(Phase.STOPPING)
-            self.supervisor.end(*self.supervisor.names(component=False))
-            for name in reversed(self.supervisor.names(component=True)):
-                self.supervisor.end(name)
-        (self.site.run / RECORD_FILE).unlink(missing_ok=True)
-        (self.site.data_dir / STACK_FILE).unlink(missing_ok=True)
-        self._lock.close()
-        self._lock = None
-        if wipe:
+        if self._lock is not None:
+            if hasattr(self, "supervisor"):
+                self.supervisor.enter(Phase.STOPPING)
+                self.supervisor.end(*self.supervisor.names(component=False))
+                for name in reversed(self.supervisor.names(component=True)):
+                    self.supervisor.end(name)
+            # the watcher last: with it the kernel kills the children that it started
+            self._stop_watching.set()
+            if self._watcher is not None:
+                self._watcher.join()
+                self._watcher = None
+            (self.site.run / RECORD_FILE).unlink(missing_ok=True)
+            (self.site.data_dir / STACK_FILE).unlink(missing_ok=True)
+            self._lock.close()
+            self._lock = None
+        if wipe and hasattr(self, "site"):
             self.site.wipe()
 
     def supervise(self) -> None:
@@ -202,6 +200,7 @@ class LocalStack:
         endpoints = self.endpoints
         ours: dict[str, Any] = {
             "data_dir": self._data_dir,
+            "secrets_dir": endpoints.secrets,
             "kafka": endpoints.kafka,
             "connect_url": endpoints.connect_url,
             "registry_url": endpoints.registry_url,

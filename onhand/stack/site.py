@@ -7,12 +7,12 @@ import json
 import os
 import pwd
 import random
-import secrets
 import shutil
 import uuid
 from base64 import urlsafe_b64encode
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from secrets import token_urlsafe
 from urllib.parse import urlsplit
 
 from onhand.settings import STACK_FILE, Settings
@@ -92,21 +92,24 @@ class Site:
     """Absolute."""
     ports: Ports
     identity: Identity
+    secrets: Path
+    """What connectors and channels may read; absolute."""
 
     @classmethod
-    def open(cls, data_dir: Path, ports: Ports) -> Site:
-        """Makes the directory, or takes up the one that is there."""
+    def open(cls, data_dir: Path, ports: Ports, secrets_dir: Path | None = None) -> Site:
+        """Makes the directory, or takes up the one that is there; `secrets_dir` None: a folder of its own in it."""
         data_dir = data_dir.absolute()
         for folder in (data_dir, data_dir / "run", data_dir / "logs", data_dir / "conf"):
             folder.mkdir(parents=True, exist_ok=True)
-        (data_dir / "secrets").mkdir(mode=0o700, exist_ok=True)
+        secrets = (secrets_dir or data_dir / "secrets").absolute()
+        secrets.mkdir(mode=0o700, exist_ok=True)
         path = data_dir / IDENTITY_FILE
         if not path.exists():
             # a leading dash would look like an option to Kafka's format tool
             cluster_id = "O" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
-            fresh = Identity(cluster_id=cluster_id, password=secrets.token_urlsafe(12))
+            fresh = Identity(cluster_id=cluster_id, password=token_urlsafe(12))
             write_private(path, json.dumps(asdict(fresh)))
-        return cls(data_dir, ports, Identity(**json.loads(path.read_text())))
+        return cls(data_dir, ports, Identity(**json.loads(path.read_text())), secrets)
 
     @property
     def logs(self) -> Path:
@@ -119,10 +122,6 @@ class Site:
     @property
     def conf(self) -> Path:
         return self.data_dir / "conf"
-
-    @property
-    def secrets(self) -> Path:
-        return self.data_dir / "secrets"
 
     def database_dir(self, name: str, user: str | None) -> Path:
         """A folder for a database server that `user` owns and can reach.

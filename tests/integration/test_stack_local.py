@@ -16,8 +16,8 @@ from onhand.settings import load_settings
 from onhand.stack.component import port_is_free
 from onhand.stack.components.kafka import MAX_MESSAGE_BYTES
 from onhand.stack.local import LocalStack
-from onhand.stack.process import Identity, wait_until
-from onhand.stack.records import read_record
+from onhand.stack.process import Identity, tail, wait_until
+from onhand.stack.records import State, read_record
 from schemas.errors import EnvironmentFault
 from tests.stack import Database, RunningStack, local_stack, mariadb_connection
 
@@ -138,3 +138,21 @@ def test_leaving_the_stack_leaves_nothing_behind() -> None:
 
     assert all(identity is None or not identity.alive() for identity in identities)
     assert wait_until(lambda: not folder.exists(), DEADLINE_S)
+
+
+def test_a_server_that_the_watcher_restarted_is_still_stopped_cleanly() -> None:
+    """It is a child of the watching thread, and the kernel would kill it with that thread."""
+    with local_stack(components=("postgres",), restart=True) as small:
+        small.supervise()
+        first = small.process("postgres")
+        first.kill()
+
+        def back() -> bool:
+            row = small.rows()[0]
+            return row.restarts == 1 and row.state is State.RUNNING
+
+        assert wait_until(back, DEADLINE_S)
+        small.close()
+
+        assert small.process("postgres").exit_code() == 0
+        assert tail(small.site.logs / "postgres.log", 1).endswith("database system is shut down")

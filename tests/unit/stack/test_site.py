@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pwd
-import socket
 import shutil
+import socket
 import stat
 import tempfile
 from dataclasses import astuple
