@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from schemas.records import ExceptionStatus, PublicationState, Stamps
@@ -29,7 +31,7 @@ def test_an_intent_stands_before_the_push_and_the_outcome_after_it() -> None:
     assert (intent.state, intent.source_version, intent.quantities, intent.changed) == (
         PublicationState.INTENT,
         5,
-        {"*": 7, "W": 7},
+        {"*": Decimal(7), "W": Decimal(7)},
         ("*", "W"),
     )
     shop.now_us += 30
@@ -88,7 +90,7 @@ def test_counterexample_18_an_old_request_landing_late_cannot_stand() -> None:
     channel.land(slow)
     assert channel.holds["A"][0] == 5
     pushes = shop.drain(channel, 60)
-    assert channel.holds["A"] == (6, {"*": 60})
+    assert channel.holds["A"] == (6, {"*": Decimal(60)})
     assert [push.items[0].publication.sequence for push in pushes] == [1]
     assert shop.drain(channel, 300) == []
 
@@ -207,7 +209,7 @@ def test_counterexample_13_a_rule_that_changes_and_comes_back_is_told_each_time(
     for buffer, told in ((0, 10), (4, 6), (0, 10), (4, 6)):
         shop.desk.change_rule(rule(buffer=buffer), shop.now_us)
         shop.drain(channel, 1)
-        assert channel.holds["A"] == (1, {"*": told})
+        assert channel.holds["A"] == (1, {"*": Decimal(told)})
     assert shop.told("A")[-1].cause == "rule"
     assert shop.told("A")[-1].stamps == Stamps()
 
@@ -221,9 +223,9 @@ def test_counterexample_13_a_source_that_falls_behind_and_comes_back() -> None:
     for lag_s, told in ((0, 10), (61, 6), (601, 0), (10, 10)):
         shop.desk.book.progress(0, "erp", shop.now_us - lag_s * SECOND, shop.now_us)
         shop.drain(channel, 1)
-        assert channel.holds["A"] == (1, {"*": told})
+        assert channel.holds["A"] == (1, {"*": Decimal(told)})
     shop.drain(channel, 60)
-    assert channel.holds["A"] == (1, {"*": 6}), "time alone makes a silent source stale"
+    assert channel.holds["A"] == (1, {"*": Decimal(6)}), "time alone makes a silent source stale"
 
 
 def test_resend_tells_again_once_and_a_restart_does_not_repeat_it() -> None:
@@ -248,12 +250,12 @@ def test_a_sku_that_no_source_knows_any_more_is_taken_back() -> None:
     del shop.atps["A"]
     shop.restart()
     shop.drain(channel, 1)
-    assert channel.holds["A"][1] == {"*": 0}
+    assert channel.holds["A"][1] == {"*": Decimal(0)}
     shop.restart()
     assert shop.next_push() is None
     shop.publish(atp("A", 2, 3))
     shop.drain(channel, 1)
-    assert channel.holds["A"] == (2, {"*": 3})
+    assert channel.holds["A"] == (2, {"*": Decimal(3)})
 
 
 def test_an_incomplete_promise_lets_the_last_one_hold() -> None:

@@ -14,7 +14,7 @@ from sinks.core.answer import Answer, Outcome
 from sinks.core.book import Book
 from sinks.core.desk import Push
 from sinks.core.ledger import Telling
-from tests.unit.sinks.facts import atp, rule
+from tests.unit.sinks.facts import ZERO, atp, rule
 from tests.unit.sinks.model import ModelChannel, ModelWorker, any_outcome
 
 SKUS = [f"S{n}" for n in range(6)]
@@ -70,8 +70,8 @@ def live(seed: int) -> None:
         in_the_air = [entry for entry in in_the_air if entry[0] > worker.now_us]
     worker.drain(channel, 200)
     for sku, newest in worker.atps.items():
-        told = max(newest.network.available_now - worker.rule.buffer, 0)
-        assert channel.holds[sku] == (newest.version, {"*": told}), sku
+        expected = max(newest.network.available_now - worker.rule.buffer, ZERO)
+        assert channel.holds[sku] == (newest.version, {"*": expected}), sku
     assert len(worker.desk) == 0
     worker.restart()
     assert worker.next_push() is None, "a replay repeats an effect"
