@@ -21,7 +21,7 @@ def stack() -> Iterator[RunningStack]:
 def local_stack(stack: RunningStack) -> LocalStack:
     """The same stack where it is local: it can also start, kill, hold and restart components and processes."""
     if not isinstance(stack, LocalStack):
-        pytest.skip("the container provider cannot hold or kill processes")
+        pytest.skip("only the local provider can hold and kill processes")
     return stack
 
 

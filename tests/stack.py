@@ -1,11 +1,12 @@
 """The real stack under the integration tests: local processes (default) or containers.
 
 `ONHAND_TEST_STACK=containers` takes the images of docker-compose.yml through testcontainers; everything above the
-endpoints is the same.
+endpoints is the same.  While writing tests, `ONHAND_TEST_STACK=<data directory>` uses a stack that is up already.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -21,8 +22,9 @@ import psycopg
 import pymysql
 from psycopg import sql
 
-from onhand.settings import Settings
+from onhand.settings import STACK_FILE, Settings, load_settings
 from onhand.stack.local import Endpoints, LocalStack
+from schemas.errors import InvalidInput
 
 PROVIDER_VARIABLE = "ONHAND_TEST_STACK"
 
@@ -52,25 +54,42 @@ def local_stack(**options: Any) -> Iterator[LocalStack]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def provider() -> str:
-    """`local` or `containers`."""
-    chosen = os.environ.get(PROVIDER_VARIABLE, "local")
-    if chosen not in {"local", "containers"}:
-        raise ValueError(f"{PROVIDER_VARIABLE}={chosen}: local or containers")
-    return chosen
+@dataclass(frozen=True)
+class AttachedStack:
+    """A stack that somebody else runs; its endpoints stand in its data directory."""
+
+    data_dir: Path
+
+    @property
+    def endpoints(self) -> Endpoints:
+        document = json.loads((self.data_dir / STACK_FILE).read_text())
+        known = {name: document[name] for name in Endpoints.__dataclass_fields__ if name in document}
+        return Endpoints(**known, secrets=self.data_dir / "secrets")
+
+    def settings(self, **overrides: Any) -> Settings:
+        """As its processes have them."""
+        settings = load_settings(data_dir=self.data_dir, secrets_dir=self.data_dir / "secrets")
+        return settings.model_copy(update=overrides)
 
 
 @contextmanager
 def open_stack() -> Iterator[RunningStack]:
-    """The stack of one test session, by the chosen provider."""
-    if provider() == "containers":
+    """The stack of one test session, by the provider that ONHAND_TEST_STACK names."""
+    chosen = os.environ.get(PROVIDER_VARIABLE, "local")
+    if chosen == "local":
+        with local_stack() as local:
+            yield local
+    elif chosen == "containers":
         from tests.containers import container_stack
 
         with container_stack() as containers:
             yield containers
+    elif (Path(chosen) / STACK_FILE).is_file():
+        yield AttachedStack(Path(chosen))
     else:
-        with local_stack() as local:
-            yield local
+        raise InvalidInput(
+            f"{PROVIDER_VARIABLE}={chosen}: local, containers, or the data directory of a stack that is up"
+        )
 
 
 @dataclass(frozen=True)
