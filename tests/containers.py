@@ -136,7 +136,7 @@ def container_stack() -> Iterator[ContainerStack]:
 
     folder = Path(tempfile.mkdtemp(prefix="onhand-test-"))
     site = Site.open(folder / "data", Ports.free())
-    plugins = pins.fetch().plugins
+    plugins = pins.fetch_section("plugins")
     nowhere = Path("/")
     probes: dict[str, Component] = {
         one.name: one

@@ -87,9 +87,7 @@ def open_stack() -> Iterator[RunningStack]:
     elif (Path(chosen) / STACK_FILE).is_file():
         yield AttachedStack(Path(chosen))
     else:
-        raise InvalidInput(
-            f"{PROVIDER_VARIABLE}={chosen}: local, containers, or the data directory of a stack that is up"
-        )
+        raise InvalidInput(f"{PROVIDER_VARIABLE}={chosen}: local, containers, or the data directory of a running stack")
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,6 @@ class LocalStack:
         Raises EnvironmentFault: a package missing, a port in use, a component that dies, with what to do.
         """
         ensure_packages(self._wanted, self._tell)
-        distribution = pins.fetch(self._tell)
         ports = Ports.free() if self._ports == "free" else Ports.fixed(self._base)
         self.site = Site.open(self._data_dir, ports, self._base.secrets_dir)
         self._lock = take_lock(self.site.run)
@@ -112,16 +111,7 @@ class LocalStack:
             if leftovers := clear_leftovers(self.site.run, GRACE_S):
                 self._tell(f"stopped what an earlier run left behind: {', '.join(leftovers)}")
             self.supervisor = Supervisor(self.site.run, restart=self._restart, tell=self._tell)
-            java = pins.java()
-            kafka_libs, plugins, registry = distribution.kafka_libs, distribution.plugins, distribution.registry
-            every: list[Component] = [
-                Postgres(self.site),
-                Mariadb(self.site),
-                Kafka(self.site, java, kafka_libs),
-                Registry(self.site, java, registry),
-                Connect(self.site, java, kafka_libs, plugins),
-            ]
-            self._components = {one.name: one for one in every if one.name in self._wanted}
+            self._components = {name: self._build(name) for name in self._wanted}
             for component in self._components.values():
                 require_free_ports(component)
             self.site.write_endpoints()
@@ -130,6 +120,19 @@ class LocalStack:
         except BaseException:
             self.close()
             raise
+
+    def _build(self, name: str) -> Component:
+        if name == "postgres":
+            return Postgres(self.site)
+        if name == "mariadb":
+            return Mariadb(self.site)
+        java = pins.java()
+        if name == "registry":
+            return Registry(self.site, java, pins.fetch_section("registry", self._tell))
+        libs = pins.fetch_section("kafka", self._tell)
+        if name == "kafka":
+            return Kafka(self.site, java, libs)
+        return Connect(self.site, java, libs, pins.fetch_section("plugins", self._tell))
 
     def _start_components(self) -> None:
         ready: set[str] = set()

@@ -49,18 +49,6 @@ class Coordinate:
         return ":".join([*parts, self.classifier, self.packaging] if self.classifier else parts)
 
 
-@dataclass(frozen=True)
-class Distribution:
-    """Folders that hold what the components run."""
-
-    kafka_libs: Path
-    """Jars of broker and Connect, one classpath."""
-    plugins: Path
-    """One folder per Debezium connector."""
-    registry: Path
-    """The Apicurio application, with quarkus-run.jar."""
-
-
 def cache_dir() -> Path:
     """Where downloads live, outside the work tree."""
     if configured := os.environ.get("ONHAND_CACHE"):
@@ -87,20 +75,12 @@ def read_pins(path: Path = PIN_FILE) -> dict[str, dict[str, str]]:
     return {name: document[name] for name in ("kafka", "plugins", "registry")}
 
 
-def fetch(tell: Callable[[str], None] = lambda line: None) -> Distribution:
-    """Everything pinned, downloaded, checked and unpacked; quick when the cache has it.
-
-    Raises EnvironmentFault when a file cannot be fetched or is not the pinned one.
-    """
-    return Distribution(
-        kafka_libs=fetch_section("kafka", tell),
-        plugins=fetch_section("plugins", tell),
-        registry=fetch_section("registry", tell),
-    )
-
-
 def fetch_section(section: str, tell: Callable[[str], None] = lambda line: None) -> Path:
-    """The folder of one section of the pin file; as `fetch`."""
+    """The folder of one section of the pin file, downloaded, checked and unpacked; quick when the cache has it.
+
+    `kafka`: jars of broker and Connect, one class path · `plugins`: one folder per Debezium connector · `registry`: the
+    Apicurio application.  Raises EnvironmentFault when a file cannot be fetched or is not the pinned one.
+    """
     cache = cache_dir()
     cache.mkdir(parents=True, exist_ok=True)
     with _locked(cache / "lock"):
