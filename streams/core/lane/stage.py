@@ -239,7 +239,7 @@ class LaneStage:
         end_holds(memo, fold.now_us)
         if memo.silent:
             fold.dirty.forget_outputs()
-        changed, put_off = fold.dirty.leave(fold.state, later=blocked(memo))
+        changed, put_off = fold.dirty.leave(fold.state, later=memo.owing or blocked(memo))
         memo.owing = memo.owing or put_off
         if not (memo.silent or memo.owing or memo.sweeping or memo.reasserting or blocked(memo)):
             memo.covered, memo.covered_offset, memo.covered_us = memo.reached, memo.offset, memo.reached_us
