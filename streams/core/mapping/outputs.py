@@ -310,7 +310,7 @@ class Binder:
         lines += [f"_a = {{{', '.join(attributes)}}}", "_raw = {}", "_un = []"]
         for name, value in v.items():
             if self.kind.columns[name] == _STATUS:
-                symbols = self.names.constant(f"statuses {self.kind.name} {name}", dict(self.statuses[name]))
+                symbols = self.names.constant(f"statuses {self.kind.name} {name}", dict(self.statuses.get(name, {})))
                 code = self._status_text(value)
                 lines.append(f"map_status(_a, _raw, _un, {name!r}, {code}, {symbols})")
         order_id = "_order_id or None" if kind == "shipment" else "_order_id"

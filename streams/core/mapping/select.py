@@ -342,7 +342,9 @@ class Select:
         value, target = self.expressions.value(node), _value_of(source, source.table.columns[name])
         numbers = (Kind.INT, Kind.EXACT)
         if Kind.FLOAT in (value.kind, target.kind) or Kind.OTHER in (value.kind, target.kind):
-            reason = f"{value.kind} joined to {target.kind} column {name}: neither a float nor an unsupported type is a key"
+            reason = (
+                f"{value.kind} joined to {target.kind} column {name}: neither a float nor an unsupported type is a key"
+            )
             problems.refuse(self.file, node, reason)
         if value.unrounded:
             problems.refuse(self.file, node, "round the quotient before comparing it: ROUND(a / b, n)")
