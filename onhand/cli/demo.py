@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -46,12 +45,5 @@ def run(
     end, every item's position and promise equal hand-written SQL on the two databases and the shop holds the promise;
     10 if anything differs.
     """
-    data_dir = Path(load_settings().data_dir) / "demo"
-    shutil.rmtree(data_dir, ignore_errors=True)
     wanted = DemoSettings(seconds, rate, attempts, batch, late, items, seed)
-    try:
-        code = run_demo(data_dir, wanted, as_json=as_json)
-    finally:
-        if not keep:
-            shutil.rmtree(data_dir, ignore_errors=True)
-    sys.exit(code)
+    sys.exit(run_demo(Path(load_settings().data_dir) / "demo", wanted, as_json=as_json, keep=keep))

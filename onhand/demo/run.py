@@ -13,7 +13,7 @@ from onhand.demo import databases as db
 from onhand.demo.audit import compare_positions, compare_promises, compare_shop
 from onhand.demo.judge import Customers, Verdicts
 from onhand.demo.screen import Screen, result_page
-from onhand.demo.system import DemoSystem
+from onhand.demo.system import SOURCES, DemoSystem
 from onhand.demo.traffic import Pace, Traffic
 from onhand.demo.truth import read_facts
 from schemas.errors import EXIT_DIFFERENCES, EXIT_OK
@@ -35,10 +35,10 @@ class DemoSettings:
     seed: int
 
 
-def run_demo(data_dir: Path, wanted: DemoSettings, *, as_json: bool) -> int:
+def run_demo(data_dir: Path, wanted: DemoSettings, *, as_json: bool, keep: bool) -> int:
     """Returns EXIT_OK only if the audit is empty and nothing failed."""
-    screen = Screen()
-    with screen, DemoSystem(data_dir, items=wanted.items, seed=wanted.seed, say=screen.say) as system:
+    screen = Screen(to_stderr=as_json)
+    with screen, DemoSystem(data_dir, items=wanted.items, seed=wanted.seed, say=screen.say, keep=keep) as system:
         traffic = Traffic(
             system.erp,
             system.wms,
@@ -121,6 +121,7 @@ def _result(
     problems = [*traffic.schedule.failures, *customers.failures]
     if shop.versions_back:
         problems.append(f"the shop was told an older version {shop.versions_back} times")
+    lag = json.loads(system.onhand("report", "lag", "--by", "hop,source,warehouse", "--json"))
     restarted = [f"{row.name} was restarted {row.restarts} times" for row in system.stack.rows() if row.restarts]
     return {
         "settings": asdict(wanted),
@@ -128,7 +129,7 @@ def _result(
         "with_batch": _verdicts(customers.with_batch),
         "batch_exports": customers.shadow.exports,
         "webhooks": shop.webhooks,
-        "lag": json.loads(system.onhand("report", "lag", "--by", "hop,source,warehouse", "--json")),
+        "lag": [row for row in lag if row["source"] in SOURCES],
         "traffic": {"counts": dict(traffic.schedule.counts), "late": dict(traffic.schedule.late)},
         "exceptions": _open_exceptions(system),
         "audit": {"items": wanted.items, "differences": audit},

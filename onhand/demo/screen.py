@@ -11,13 +11,17 @@ from rich.live import Live
 from rich.table import Table
 
 PLAIN_EVERY_S = 5.0
+PLAIN_WIDTH = 160
+"""Columns where there is no terminal to ask."""
 
 
 class Screen:
     """Progress of the demo.  `say` prints a step that is done or begun; `show` renews the figures."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console()
+    def __init__(self, *, to_stderr: bool = False) -> None:
+        self.console = Console(stderr=to_stderr)
+        if not self.console.is_terminal:
+            self.console = Console(stderr=to_stderr, width=PLAIN_WIDTH)
         self._live: Live | None = None
         self._last_plain = 0.0
         self._started = time.monotonic()

@@ -26,7 +26,8 @@ from onhand.demo import databases as db
 from onhand.demo.shop import OrderDesk, Shop
 from onhand.settings import Settings
 from onhand.stack.local import LocalStack, settings_environment
-from onhand.stack.site import write_private
+from onhand.stack.records import take_lock
+from onhand.stack.site import Ports, Site, write_private
 from schemas.administration import apply as apply_topics
 from schemas.codec import Codec
 from schemas.errors import OnhandError
@@ -55,12 +56,16 @@ class DemoSystem:
         processes: tuple[str, ...] = PROCESSES,
         project_dir: Path | None = None,
         overrides: Mapping[str, Any] | None = None,
+        keep: bool = False,
     ) -> None:
+        """`keep`: the data directory stays when everything has stopped.  `overrides`: settings of every process."""
+        self._keep = keep
         self.rng = random.Random(seed)
         self.today = dt.datetime.now(dt.UTC).date()
         self._items, self._say, self._processes = items, say, processes
         self._project = (project_dir or Path.cwd()).absolute()
         self._overrides = dict(overrides or {})
+        self._data_dir = data_dir
         self.stack = LocalStack(data_dir, ports=ports, restart=True, tell=say)
         self.shop: Shop
         self.business: db.Business
@@ -79,8 +84,8 @@ class DemoSystem:
         self.close()
 
     def close(self) -> None:
-        """Stop everything; nothing is left behind, the data directory stays."""
-        self.stack.close()
+        """Stop everything; no process is left behind, and no data unless `keep`."""
+        self.stack.close(wipe=not self._keep)
         if hasattr(self, "shop"):
             self.shop.stop()
 
@@ -91,19 +96,27 @@ class DemoSystem:
     # ------------------------------------------------------------ starting
 
     def _start(self) -> None:
+        self._start_afresh()
         self.stack.start()
         self._make_databases()
         self._open_shop()
         settings = self.settings
         apply_topics(kafka=settings.kafka, registry_url=settings.registry_url, partitions=settings.partitions)
         self._say("topics and contracts are in place")
-        for name in self._processes:
-            self.start_process(name)
         self.onhand("source", "apply", *SOURCES)
         self._say("both connectors capture")
+        for name in self._processes:
+            self.start_process(name)
         self.stack.supervise()
         self.wait("the promise of every item to reach the shop", self._shop_is_filled)
         self._say(f"the shop holds {len(self.shop.tags)} promises")
+
+    def _start_afresh(self) -> None:
+        """The data of an earlier demo goes.  Raises EnvironmentFault while another one uses it."""
+        if self._data_dir.exists():
+            site = Site.open(self._data_dir, Ports.free())
+            take_lock(site.run).close()
+            site.wipe()
 
     def _make_databases(self) -> None:
         endpoints = self.stack.endpoints
