@@ -70,6 +70,7 @@ class Snapshots:
                 self._fold.faults.close_code(code, name)
         if not memo.complete:
             memo.silent = True
+            memo.evaluating = memo.restating = memo.restating_since = None
             memo.deferred = memo.deferred or len(self._fold.mapping.lookups) > 0
 
     def _complete(self, snapshot: Snapshot) -> None:

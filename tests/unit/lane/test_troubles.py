@@ -1,0 +1,454 @@
+"""Snapshots that are not whole, records that cannot be read, mappings that change, positions that begin anew."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from schemas.errors import Fatal
+from streams.core.lane.stage import LaneLimits, LaneStage
+from streams.core.log.control import Action
+from streams.core.mapping.model import Posting
+from tests.unit.lane.conftest import Lane, demand_row, encode, item_row, stock_row
+from tests.unit.lane.toy import Log, ToyMapping, tables
+
+A_ON_HAND = ("A", "W1", "on_hand", None)
+DEMAND_7 = ("A", "*", "demand", "SO-7")
+
+
+def progress_of(lane: Lane) -> tuple[bool, bool, bool]:
+    """(complete, holding, uncertain)"""
+    progress = lane.received().progress
+    assert progress is not None
+    return progress.complete, progress.holding, progress.uncertain
+
+
+# -- snapshots
+
+
+def test_a_table_that_the_first_snapshot_skipped_keeps_the_source_incomplete(lane: Lane) -> None:
+    """Counterexample 11: no SELECT on a table, and COMPLETED arrives all the same."""
+    names = [name for name in tables() if name != "toy.demand"]
+    lane.log.snapshot({"toy.item": [item_row(1, "A")], "toy.stock": [stock_row(1, 1, "5")]}, names=names)
+    assert lane.run().quantities() == {}
+    assert progress_of(lane)[0] is False
+    (identity,) = lane.exceptions()
+    assert identity == "lane/toy/snapshot-incomplete/toy.demand"
+    lane.control(Action.RELEASE, identity)
+    assert lane.run().quantities() == {A_ON_HAND: Decimal(5)}
+    assert progress_of(lane) == (True, False, False)
+    assert lane.exceptions() == {}
+
+
+def test_a_table_with_fewer_rows_in_the_log_than_scanned_is_not_believed(lane: Lane) -> None:
+    lane.log.snapshot({"toy.demand": [demand_row(7, "A", "1")]}, counts={"toy.demand": 2})
+    lane.run()
+    assert progress_of(lane)[0] is False
+    assert list(lane.exceptions()) == ["lane/toy/snapshot-incomplete/toy.demand"]
+
+
+def test_a_repeated_snapshot_sweeps_what_it_did_not_bring(lane: Lane) -> None:
+    rows = [demand_row(number, "A", "1") for number in range(100)]
+    lane.start({"toy.demand": rows})
+    lane.log.snapshot({"toy.demand": rows[:97]})
+    received = lane.run()
+    assert len(received.quantities()) == 97
+    assert lane.exceptions() == {}
+
+
+def test_increases_wait_from_a_repeated_snapshot_until_the_log_has_passed_it(lane: Lane) -> None:
+    """Counterexample 21: an older slot sends v1, v2, v3 after the snapshot of v3."""
+    lane.start({"toy.item": [item_row(1, "A")], "toy.stock": [stock_row(1, 1, "3")]})
+    older = lane.log.lsn
+    lane.log.lsn += 10_000
+    lane.log.snapshot({"toy.item": [item_row(1, "A")], "toy.stock": [stock_row(1, 1, "3")]})
+    lane.log.lsn = older
+    lane.run()
+    assert progress_of(lane) == (True, True, False)
+    for quantity in ("1", "2"):
+        lane.log.transaction(("u", "toy.stock", stock_row(1, 1, quantity)))
+        lane.run()
+        assert progress_of(lane) == (True, True, False)
+    lane.log.lsn += 10_000
+    lane.log.transaction(("u", "toy.stock", stock_row(1, 1, "3")))
+    assert lane.run().quantities()[A_ON_HAND] == Decimal(3)
+    assert progress_of(lane) == (True, False, False)
+
+
+def test_a_large_sweep_waits_for_a_person(lane: Lane) -> None:
+    rows = [demand_row(number, "A", "1") for number in range(100)]
+    lane.start({"toy.demand": rows})
+    lane.log.snapshot({"toy.demand": rows[:90]})
+    lane.log.transaction(("c", "toy.demand", demand_row(500, "A", "1")))
+    assert len(lane.run().quantities()) == 101
+    assert progress_of(lane) == (True, True, False)
+    (identity,) = lane.exceptions()
+    assert identity == "lane/toy/sweep-waits/toy.demand"
+    lane.control(Action.RELEASE, identity)
+    assert len(lane.run().quantities()) == 91
+    assert progress_of(lane) == (True, False, False)
+
+
+def test_a_skipped_table_is_not_emptied_by_a_repeated_snapshot(lane: Lane) -> None:
+    rows = [demand_row(number, "A", "1") for number in range(3)]
+    lane.start({"toy.demand": rows})
+    lane.log.snapshot({}, names=[name for name in tables() if name != "toy.demand"])
+    assert len(lane.run().quantities()) == 3
+    assert progress_of(lane) == (True, True, False)
+    assert list(lane.exceptions()) == ["lane/toy/snapshot-incomplete/toy.demand"]
+
+
+def test_incremental_snapshot_rows_are_changes_and_sweep_nothing(lane: Lane) -> None:
+    lane.start({"toy.demand": [demand_row(1, "A", "1"), demand_row(2, "A", "1")]})
+    lane.log.notify("STARTED", "Incremental Snapshot")
+    lane.log.write(
+        {"id": 1},
+        {
+            "before": None,
+            "after": demand_row(1, "A", "4"),
+            "source": lane.log.source("toy.demand", "incremental", None, f'["{lane.log.lsn}","{lane.log.lsn}"]'),
+            "transaction": None,
+            "op": "r",
+            "ts_us": 1,
+        },
+    )
+    lane.log.notify("COMPLETED", "Incremental Snapshot")
+    assert lane.run().quantities() == {
+        ("A", "*", "demand", "SO-1"): Decimal(4),
+        ("A", "*", "demand", "SO-2"): Decimal(1),
+    }
+    assert progress_of(lane) == (True, False, False)
+
+
+def test_a_log_that_does_not_begin_with_a_snapshot_asks_for_one(lane: Lane) -> None:
+    """Counterexample 16, as far as the stage sees it: the beginning is gone."""
+    lane.log.transaction(("c", "toy.demand", demand_row(1, "A", "1")))
+    assert lane.run().quantities() == {}
+    assert progress_of(lane)[0] is False
+    assert list(lane.exceptions()) == ["lane/toy/snapshot-required/source"]
+    lane.log.snapshot({"toy.demand": [demand_row(1, "A", "1")]})
+    lane.run()
+    assert progress_of(lane) == (True, False, False)
+    assert lane.exceptions() == {}
+
+
+def test_after_a_lost_state_receivers_withdraw_what_the_new_snapshot_does_not_have(lane: Lane) -> None:
+    """Counterexample 17."""
+    lane.start({"toy.demand": [demand_row(1, "A", "1"), demand_row(2, "A", "1")]})
+    assert len(lane.received().quantities()) == 2
+    lane.runtime.durable.changelog.clear()
+    lane.runtime.durable.inputs.clear()
+    lane.runtime.marker.epoch = 9
+    sent = list(lane.runtime.durable.sent)
+    fresh = Lane()
+    fresh.runtime.durable.sent.extend(sent)
+    fresh.runtime.marker.epoch = 50
+    fresh.log.snapshot({"toy.demand": [demand_row(2, "A", "1")]})
+    assert list(fresh.run().quantities()) == [("A", "*", "demand", "SO-2")]
+
+
+def test_complete_is_not_taken_back_by_a_restart(lane: Lane) -> None:
+    """Counterexample 27."""
+    lane.start({"toy.demand": [demand_row(1, "A", "1")]})
+    before = len(lane.received().history)
+    lane.runtime.restart()
+    lane.run()
+    assert all(m.progress.complete for m in lane.received().history[before:] if m.progress)
+
+
+# -- resends and position spaces
+
+
+def test_a_resent_stretch_changes_nothing_even_with_end_of_another_transaction(lane: Lane) -> None:
+    """Counterexample 1: `BEGIN U, u1 | t3', t4', END T (resent), BEGIN U, u1', u2, END U`."""
+    lane.start()
+    mark = len(lane.log.records)
+    lane.log.transaction(*(("c", "toy.demand", demand_row(number, "A", "1")) for number in range(4)))
+    t_records = lane.log.records[mark:]
+    lane.run()
+    mark = len(lane.log.records)
+    lane.log.transaction(("u", "toy.demand", demand_row(0, "A", "5")), ("u", "toy.demand", demand_row(1, "A", "6")))
+    u_records = lane.log.records[mark:]
+    lane.log.records[mark:] = [*u_records[:2], *t_records[3:], *u_records[:2]]
+    before = lane.run().quantities()
+    assert before["A", "*", "demand", "SO-0"] == Decimal(1), "half of U is not shown"
+    lane.log.records.extend(u_records[2:])
+    after = lane.run().quantities()
+    assert after["A", "*", "demand", "SO-0"] == Decimal(5)
+    assert after["A", "*", "demand", "SO-1"] == Decimal(6)
+
+
+def test_a_resend_of_whole_older_transactions_inside_an_open_one_does_not_close_it(lane: Lane) -> None:
+    lane.start()
+    mark = len(lane.log.records)
+    lane.log.transaction(("c", "toy.demand", demand_row(1, "A", "1")))
+    lane.log.transaction(("c", "toy.demand", demand_row(2, "A", "1")))
+    older = lane.log.records[mark:]
+    mark = len(lane.log.records)
+    lane.log.transaction(("u", "toy.demand", demand_row(1, "A", "5")), ("u", "toy.demand", demand_row(2, "A", "6")))
+    u_records = lane.log.records[mark:]
+    lane.log.records[mark:] = [*u_records[:2], *older, *u_records[:2]]
+    assert lane.run().quantities()["A", "*", "demand", "SO-1"] == Decimal(1)
+    lane.log.records.extend(u_records[2:])
+    assert lane.run().quantities()["A", "*", "demand", "SO-1"] == Decimal(5)
+
+
+def test_positions_that_begin_anew_are_not_taken_for_resends(lane: Lane) -> None:
+    """Counterexample 3: a restored server; its positions are low and its commits are new."""
+    lane.start()
+    lane.log.transaction(("c", "toy.demand", demand_row(7, "A", "1")))
+    lane.run()
+    restored = Log(start=10)
+    restored.transactions = 900
+    restored.transaction(("u", "toy.demand", demand_row(7, "A", "9")))
+    for key, value in restored.records:
+        lane.log.records.append((key, value.replace(b'"ts_us": 179547200', b'"ts_us": 179547900')))
+    assert lane.run().quantities()[DEMAND_7] == Decimal(9)
+    assert progress_of(lane) == (True, True, True)
+    assert list(lane.exceptions()) == ["lane/toy/position-space-changed/source"]
+
+
+# -- what cannot be processed
+
+
+def test_poison_bytes_become_an_exception_and_their_key_waits_in_order(lane: Lane) -> None:
+    lane.start({"toy.demand": [demand_row(7, "A", "1"), demand_row(8, "A", "1")]})
+    lane.log.records.append((b'{"id": 7}', b"\xff\x00 not JSON"))
+    lane.log.transaction(("u", "toy.demand", demand_row(7, "A", "5")), ("u", "toy.demand", demand_row(8, "A", "6")))
+    received = lane.run()
+    assert received.quantities()[DEMAND_7] == Decimal(1), "its key waits behind it"
+    assert received.quantities()["A", "*", "demand", "SO-8"] == Decimal(6), "others go on"
+    assert received.uncertain["A"] is True
+    (identity,) = lane.exceptions()
+    record = lane.exceptions()[identity]
+    assert (record.code, record.topic, record.partition) == ("poison-record", "cdc.toy", 0)
+    assert record.raw == b"\xff\x00 not JSON"
+    assert record.offset is not None
+    lane.control(Action.RETRY, identity)
+    assert lane.run().quantities()[DEMAND_7] == Decimal(1)
+    lane.runtime.restart()
+    lane.control(Action.CLOSE, identity)
+    received = lane.run()
+    assert received.quantities()[DEMAND_7] == Decimal(5)
+    assert received.uncertain["A"] is False
+    assert lane.exceptions() == {}
+    lane.log.transaction(("u", "toy.demand", demand_row(7, "A", "6")))
+    assert lane.run().quantities()[DEMAND_7] == Decimal(6)
+
+
+def test_poison_of_which_nobody_knows_the_row_makes_the_source_uncertain(lane: Lane) -> None:
+    lane.start()
+    lane.log.records.append((None, b"{"))
+    lane.run()
+    assert progress_of(lane) == (True, False, True)
+    (identity,) = lane.exceptions()
+    lane.control(Action.CLOSE, identity)
+    lane.run()
+    assert progress_of(lane) == (True, False, False)
+
+
+@pytest.mark.parametrize("bad", [demand_row(7, "A", "NAN"), demand_row(7, None, "3"), demand_row(7, "A", "x")])
+def test_an_unmappable_row_keeps_what_it_said_and_its_sku_is_uncertain(lane: Lane, bad: dict[str, object]) -> None:
+    lane.start({"toy.demand": [demand_row(7, "A", "2"), demand_row(8, "A", "1")]})
+    lane.log.transaction(("u", "toy.demand", bad), ("u", "toy.demand", demand_row(8, "A", "3")))
+    received = lane.run()
+    assert received.quantities() == {DEMAND_7: Decimal(2), ("A", "*", "demand", "SO-8"): Decimal(3)}
+    assert received.uncertain["A"] is True
+    (record,) = lane.exceptions().values()
+    assert (record.code, record.subject) == ("row-unmappable", "toy.demand [7]")
+    lane.log.transaction(("u", "toy.demand", demand_row(7, "A", "4")))
+    received = lane.run()
+    assert received.quantities()[DEMAND_7] == Decimal(4)
+    assert received.uncertain["A"] is False
+    assert lane.exceptions() == {}
+
+
+def test_an_unmappable_row_of_an_unknown_sku_makes_the_source_uncertain(lane: Lane) -> None:
+    lane.start()
+    lane.log.transaction(("c", "toy.demand", demand_row(7, None, "2")))
+    lane.run()
+    assert progress_of(lane) == (True, False, True)
+    lane.log.transaction(("d", "toy.demand", {"id": 7}))
+    lane.run()
+    assert progress_of(lane) == (True, False, False)
+    assert lane.exceptions() == {}
+
+
+def test_closing_an_unmappable_row_takes_the_last_image_as_certain(lane: Lane) -> None:
+    lane.start({"toy.demand": [demand_row(7, "A", "2")]})
+    lane.log.transaction(("u", "toy.demand", demand_row(7, "A", "NAN")))
+    lane.run()
+    (identity,) = lane.exceptions()
+    lane.control(Action.RETRY, identity)
+    lane.run()
+    assert [record.count for record in lane.exceptions().values()] == [2]
+    lane.control(Action.CLOSE, identity)
+    received = lane.run()
+    assert received.uncertain["A"] is False
+    assert received.quantities()[DEMAND_7] == Decimal(2)
+    assert lane.exceptions() == {}
+
+
+def test_an_absent_column_parks_its_table_and_nothing_else(lane: Lane) -> None:
+    lane.start({"toy.item": [item_row(1, "A")], "toy.demand": [demand_row(7, "A", "2")]})
+    lane.log.transaction(
+        ("u", "toy.demand", {"id": 7, "item_code": "A", "factor": None}), ("c", "toy.stock", stock_row(1, 1, "5"))
+    )
+    lane.log.transaction(("u", "toy.demand", demand_row(7, "A", "3")))
+    received = lane.run()
+    assert received.quantities() == {DEMAND_7: Decimal(2), A_ON_HAND: Decimal(5)}
+    assert progress_of(lane) == (True, True, True)
+    (identity,) = lane.exceptions()
+    assert identity == "lane/toy/column-absent/toy.demand"
+    lane.control(Action.RETRY, identity)
+    assert lane.run().quantities()[DEMAND_7] == Decimal(2)
+    lane.control(Action.CLOSE, identity)
+    assert lane.run().quantities()[DEMAND_7] == Decimal(3)
+    assert progress_of(lane) == (True, False, False)
+    assert lane.exceptions() == {}
+
+
+def test_an_unmapped_status_is_an_exception_and_no_guess(lane: Lane) -> None:
+    lane.start()
+    lane.log.transaction(("c", "toy.orders", {"id": 1, "status": "77"}))
+    received = lane.run()
+    assert received.parts["SO-1", "header", "SO-1"][1].attributes == {}
+    assert received.parts["SO-1", "header", "SO-1"][1].raw_statuses == {"execution_status": "77"}
+    assert list(lane.exceptions()) == ["lane/toy/status-unmapped/header execution_status 77"]
+
+
+def test_two_lookup_rows_on_one_key_are_never_picked_from() -> None:
+    made = tables()
+    item = made["toy.item"]
+    item.lookup_keys = lambda row: ((0, (1,)),)  # type: ignore[method-assign]
+    lane = Lane(ToyMapping(made))
+    lane.start({"toy.item": [item_row(1, "A")], "toy.stock": [stock_row(1, 1, "5")]})
+    lane.log.transaction(("c", "toy.item", item_row(2, "B")))
+    assert lane.run().quantities() == {A_ON_HAND: Decimal(5)}
+    assert [record.code for record in lane.exceptions().values()] == ["lookup-ambiguous"]
+    lane.log.transaction(("d", "toy.item", {"id": 1}))
+    assert lane.run().quantities() == {("B", "W1", "on_hand", None): Decimal(5)}
+    assert lane.exceptions() == {}
+
+
+def test_rows_that_wait_for_a_lookup_become_an_exception_after_a_while(lane: Lane) -> None:
+    lane.start()
+    lane.log.transaction(("c", "toy.stock", stock_row(1, 1, "5")))
+    lane.run()
+    assert lane.exceptions() == {}
+    lane.runtime.tick(61)
+    assert list(lane.exceptions()) == ["lane/toy/lookup-missing/source"]
+    lane.log.transaction(("c", "toy.item", item_row(1, "A")))
+    lane.run()
+    assert lane.exceptions() == {}
+
+
+def test_when_most_of_what_arrives_is_bad_the_lane_stops(lane: Lane) -> None:
+    lane.start()
+    lane.log.transaction(*(("c", "toy.demand", demand_row(number, None, "1")) for number in range(120)))
+    with pytest.raises(Fatal, match=r"120 of the last 12\d rows"):
+        lane.run()
+    assert not lane.runtime.durable.changelog[-1][0], "nothing of it was settled"
+
+
+def test_few_bad_rows_among_many_do_not_stop_it(lane: Lane) -> None:
+    lane.start({"toy.demand": [demand_row(number, "A", "1") for number in range(1000)]})
+    lane.log.transaction(*(("u", "toy.demand", demand_row(number, None, "1")) for number in range(90)))
+    lane.run()
+    assert len(lane.exceptions()) == 90
+
+
+# -- another mapping
+
+
+def test_a_changed_mapping_waits_for_its_switch_in_the_log(lane: Lane) -> None:
+    """Counterexample 14."""
+    lane.start({"toy.demand": [demand_row(7, "A", "2")]})
+    doubled = tables()
+    made = doubled["toy.demand"]
+    before = made._evaluate
+    assert before is not None
+    made._evaluate = lambda t, row, lookups, rests, missing: [
+        output._replace(quantity=output.quantity * 2)
+        for output in before(t, row, lookups, rests, missing)
+        if isinstance(output, Posting)
+    ]
+    lane.mapping = ToyMapping(doubled, b"\2" * 32)
+    lane.runtime.restart()
+    lane.log.transaction(("c", "toy.demand", demand_row(8, "A", "1")))
+    assert lane.run().quantities() == {DEMAND_7: Decimal(2)}, "no new row under the new mapping"
+    lane.control(Action.MAPPING, fingerprint=(b"\2" * 32).hex())
+    assert lane.run().quantities() == {DEMAND_7: Decimal(4), ("A", "*", "demand", "SO-8"): Decimal(2)}
+    assert progress_of(lane) == (True, False, False)
+    lane.runtime.restart()
+    lane.log.transaction(("u", "toy.demand", demand_row(7, "A", "3")))
+    assert lane.run().quantities()[DEMAND_7] == Decimal(6)
+
+
+def test_a_process_without_the_mapping_the_log_switches_to_stops_to_be_started_again(lane: Lane) -> None:
+    lane.start({"toy.demand": [demand_row(7, "A", "2")]})
+    lane.control(Action.MAPPING, fingerprint=(b"\2" * 32).hex())
+    with pytest.raises(Fatal, match="started again"):
+        lane.run()
+
+
+def test_a_mapping_that_needs_new_columns_waits_for_a_snapshot(lane: Lane) -> None:
+    rows = {"toy.item": [item_row(1, "A")], "toy.stock": [stock_row(1, 1, "5")]}
+    lane.start(rows)
+    wide = ("id", "item", "location", "quantity", "note", "bin")
+    made = tables(stock_columns=wide)
+    narrow = made["toy.stock"]._evaluate
+    assert narrow is not None
+    made["toy.stock"]._evaluate = lambda t, row, lookups, rests, missing: narrow(
+        t, type(row)(row.values[:5]), lookups, rests, missing
+    )
+    lane.mapping = ToyMapping(made, b"\2" * 32)
+    lane.runtime.restart()
+    lane.control(Action.MAPPING, fingerprint=(b"\2" * 32).hex())
+    assert lane.run().quantities() == {A_ON_HAND: Decimal(5)}, "what was said stands"
+    assert progress_of(lane) == (True, True, True)
+    assert list(lane.exceptions()) == ["lane/toy/snapshot-required/source"]
+    lane.log.snapshot({**rows, "toy.stock": [{**stock_row(1, 1, "6"), "bin": "B1"}]})
+    lane.log.transaction(("c", "toy.demand", demand_row(7, "A", "1")))
+    assert lane.run().quantities() == {A_ON_HAND: Decimal(6), DEMAND_7: Decimal(1)}
+    assert progress_of(lane) == (True, False, False)
+
+
+def test_restate_sends_everything_again(lane: Lane) -> None:
+    lane.start({"toy.item": [item_row(1, "A")], "toy.demand": [demand_row(n, f"S{n}", "1") for n in range(1200)]})
+    before = lane.received()
+    assert before.progress is not None
+    since = before.progress.restated_since
+    count = len(before.history)
+    lane.control(Action.RESTATE)
+    received = lane.run()
+    assert received.progress is not None
+    assert since is not None
+    assert received.progress.restated_since is not None
+    assert received.progress.restated_since > since
+    assert {m.sku for m in received.history[count:] if m.kind == "balances"} == {"A", *(f"S{n}" for n in range(1200))}
+    assert received.quantities() == before.quantities()
+
+
+def test_an_unreadable_control_record_is_an_exception(lane: Lane) -> None:
+    lane.start()
+    lane.log.records.append((b'{"onhand":"control"}', b'{"action":"dance"}'))
+    lane.run()
+    assert [record.code for record in lane.exceptions().values()] == ["control-unreadable"]
+
+
+def test_a_source_log_has_one_partition() -> None:
+    with pytest.raises(Fatal, match="one partition"):
+        LaneStage("toy", ToyMapping(), encode).open(Lane().runtime.view, 1, None, None, 0)
+
+
+def test_a_sku_with_very_many_balances_leaves_in_parts_of_one_version() -> None:
+    """Counterexample 26."""
+    lane = Lane(limits=LaneLimits(), batch=5000)
+    lane.start({"toy.demand": [demand_row(number, "A" * 200, "1") for number in range(9000)]})
+    messages = [m for m in lane.received().history if m.kind == "balances"]
+    assert len({m.version for m in messages}) == 1
+    assert [(m.part, m.parts) for m in messages] == [(n + 1, len(messages)) for n in range(len(messages))]
+    assert len(messages) > 1
+    assert sum(len(m.balances) for m in messages) == 9000
