@@ -166,7 +166,7 @@ class History:
             changes.extend((("d", "toy.stock", {"id": old}), ("c", "toy.stock", row)))
 
     def stock_row(self, identity: int) -> dict[str, Any]:
-        return stock_row(identity, self.random.randrange(1, 7), str(self.random.randrange(9)), "W3")
+        return stock_row(identity, self.random.randrange(1, 4), str(self.random.randrange(9)), "W3")
 
     def demand_row(self, identity: int) -> dict[str, Any]:
         factor = self.random.choice((None, 2, 3, 4))
@@ -220,7 +220,7 @@ def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that few rows take every way."""
     monkeypatch.setattr(snapshots, "SWEEP_SHARE", 1.0)
     monkeypatch.setattr(intake, "INLINE_TRUNCATE", 2)
-    monkeypatch.setattr(fold, "FAN_OUT", 2)
+    monkeypatch.setattr(fold, "FAN_OUT", 1)
     monkeypatch.setattr(worklists, "SLICE", 3)
     monkeypatch.setattr(worklists, "RESTATE_NAMES", 2)
     monkeypatch.setattr(owed, "OWED_BYTES", 200)
