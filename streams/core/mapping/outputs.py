@@ -326,7 +326,7 @@ class Binder:
             return value.code
         form = {
             Kind.INT: "str({})",
-            Kind.EXACT: "quantity_text({})",
+            Kind.EXACT: "quantity_text({})" if value.scale is None else "short_text({})",
             Kind.STAMP: "both.microseconds({}, ZONE)",
             Kind.INSTANT: "both.microseconds({})",
         }[value.kind]
@@ -409,7 +409,14 @@ def fine_enough(value: Decimal) -> None:
 def quantity_text(value: Decimal) -> str:
     """Plain text of a quantity.  Raises RowError."""
     fine_enough(value)
-    return semantics.number_text(value)
+    return short_text(value)
+
+
+def short_text(value: Decimal) -> str:
+    """Plain text of a quantity whose digits after the point are known to be few.  Raises RowError."""
+    if not -_LIMIT < value < _LIMIT:
+        bad_quantity(value)
+    return format(value if value else abs(value), "f")
 
 
 def map_status(
@@ -445,5 +452,6 @@ _RUNTIME: dict[str, Any] = {
     "bad_quantity": bad_quantity,
     "fine_enough": fine_enough,
     "quantity_text": quantity_text,
+    "short_text": short_text,
     "map_status": map_status,
 }

@@ -8,6 +8,7 @@ multiplied in a context that never rounds, passed explicitly: a thread's own dec
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 
@@ -16,6 +17,8 @@ from streams.core.mapping.model import RowError
 EXACT = Context(prec=400, rounding=ROUND_HALF_UP, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
 """+ − × must come out exactly; more digits than this is a row error."""
 ROUNDING = Context(prec=400, rounding=ROUND_HALF_UP, traps=[InvalidOperation, DivisionByZero, Overflow])
+DATES_KEPT = 1 << 14
+"""Dates of a business are few: what is computed of them is remembered."""
 _STEPS = {n: Decimal(1).scaleb(-n) for n in range(-80, 81)}
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -110,6 +113,7 @@ def unsigned(x: int) -> int:
     return x if x >= 0 else x + (1 << 64)
 
 
+@functools.lru_cache(DATES_KEPT)
 def add_days(day: str, days: int) -> str:
     try:
         return (dt.date.fromisoformat(day) + dt.timedelta(days)).isoformat()
@@ -124,6 +128,7 @@ def days_between(a: str, b: str) -> int:
 _DIGITS = re.compile(r"[0-9]+")
 
 
+@functools.lru_cache(DATES_KEPT)
 def read_date(s: str, form: str) -> str:
     """TO_DATE or STR_TO_DATE of exactly the digits the format names; anything looser is a row error."""
     try:

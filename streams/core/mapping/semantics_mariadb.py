@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
 from decimal import ROUND_DOWN, Context, Decimal
 
 from streams.core.mapping import semantics
 from streams.core.mapping.model import RowError
-from streams.core.mapping.semantics import round_half_up, scale_of, step, truncate
+from streams.core.mapping.semantics import DATES_KEPT, round_half_up, scale_of, step, truncate
 
 _CUT = Context(prec=90, rounding=ROUND_DOWN)
 _NUMBER = re.compile(r"[ \t\n\r\f\v]*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)")
@@ -105,6 +106,7 @@ def add_days(day: str, days: int) -> str | None:
         return None
 
 
+@functools.lru_cache(DATES_KEPT)
 def makedate(year: int, day: int) -> str | None:
     if day <= 0 or not 0 <= year <= 9999:
         return None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
 from collections.abc import Iterable
 from decimal import ROUND_DOWN, Context, Decimal
 from typing import Any
 
-from streams.core.mapping.semantics import ROUNDING, round_half_up, scale_of, unmappable
+from streams.core.mapping.semantics import DATES_KEPT, ROUNDING, round_half_up, scale_of, unmappable
 
 _QUOTIENT_DIGITS = 90
 _CUT = Context(prec=_QUOTIENT_DIGITS, rounding=ROUND_DOWN)
@@ -109,6 +110,7 @@ def split_part(s: str, separator: str, n: int) -> str:
     return parts[n - 1 if n > 0 else n] if abs(n) <= len(parts) else ""
 
 
+@functools.lru_cache(DATES_KEPT)
 def make_date(year: int, month: int, day: int) -> str:
     try:
         return dt.date(year, month, day).isoformat()

@@ -66,7 +66,7 @@ def test_names_in_source_yaml_that_mean_nothing_are_mistakes(more: str, reason: 
 
 
 def test_a_status_column_needs_its_codes() -> None:
-    with pytest.raises(InvalidInput, match="financial_status: source.yaml maps no codes"):
+    with pytest.raises(InvalidInput, match=r"financial_status: source\.yaml maps no codes"):
         compiled(catalogue(f="id:i! t:t"), orders="SELECT t AS order_id, t AS financial_status FROM f")
 
 
