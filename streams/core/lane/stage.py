@@ -64,6 +64,7 @@ class LaneStage:
         self.input_topic = f"cdc.{source}"
         self.sole_writer_of: frozenset[str] = frozenset()
         self.fingerprint = mapping.fingerprint
+        """Of the mapping that made the state: until the log switches to ours, another's."""
         self._source, self._mapping = source, mapping
         self._limits = limits or LaneLimits()
         self._entries = {name: Entry(table) for name, table in mapping.tables.items()}
@@ -92,7 +93,7 @@ class LaneStage:
             raise Fatal(f"{self.input_topic} has more than one partition: a source log is totally ordered, make it 1")
         self._opened_us = now_us
         if memo is None:
-            self._memo = Memo(self.fingerprint, tables=self._new_tables())
+            self._memo = Memo(self._mapping.fingerprint, tables=self._new_tables())
         else:
             try:
                 self._memo = load_memo(memo)
@@ -100,6 +101,7 @@ class LaneStage:
                 raise Fatal(
                     f"{self.name}: the marker's memo cannot be read ({error}); remove its state to begin anew"
                 ) from None
+        self.fingerprint = self._memo.mapping
         self._events, self._first_offset = [], -1
         self._waiting = queues(state)
         self._closed = closed_exceptions(state)
@@ -113,7 +115,7 @@ class LaneStage:
             return Settled(memo=dump_memo(memo))
         events = self._decoded(records)
         fold = self._fold(state, now_us)
-        if memo.mapping != self.fingerprint and not self._switch(fold, events, records):
+        if memo.mapping != self._mapping.fingerprint and not self._switch(fold, events, records):
             return Settled(memo=dump_memo(memo))
         snapshots = Snapshots(fold)
         intake = self._intake(fold, snapshots)
@@ -150,7 +152,7 @@ class LaneStage:
         intake = self._intake(fold, Snapshots(fold))
         owed: list[bytes] = []
         lists_before = outstanding(self._memo)
-        if self._memo.mapping == self.fingerprint:
+        if self._memo.mapping == self._mapping.fingerprint:
             lists = WorkLists(fold, intake, self._version)
             lists.slice()
             owed = lists.owed
@@ -181,7 +183,7 @@ class LaneStage:
             "position": memo.covered,
             "rows": {name: table.rows for name, table in memo.tables.items()},
             "rows_waiting_for_a_lookup": memo.waiting_rows,
-            "waits_for_mapping_switch": memo.mapping != self.fingerprint,
+            "waits_for_mapping_switch": memo.mapping != self._mapping.fingerprint,
         }
 
     # -- one unit
@@ -196,7 +198,7 @@ class LaneStage:
         return None if fold is None else fold.load_live(reference)
 
     def _intake(self, fold: Fold, snapshots: Snapshots) -> Intake:
-        identity = Identity(self._source, self.fingerprint, self._opened_us)
+        identity = Identity(self._source, self._mapping.fingerprint, self._opened_us)
         return Intake(fold, snapshots, self._waiting, identity, self._limits.truncate_hold_s * 1_000_000)
 
     def _decoded(self, records: Sequence[InputRecord]) -> list[Event]:
@@ -318,7 +320,7 @@ class LaneStage:
 
     def _switch(self, fold: Fold, events: Sequence[Event], records: Sequence[InputRecord]) -> bool:
         """Take this process's mapping over, once the log says so.  False: it does not yet."""
-        mine = self.fingerprint.hex()
+        mine = self._mapping.fingerprint.hex()
         authorised = any(
             event.control is not None and event.control.action is Action.MAPPING and event.control.fingerprint == mine
             for event in events
@@ -341,7 +343,8 @@ class LaneStage:
             if name in unknown:
                 known.columns, known.generation = table.columns, known.generation + 1
                 known.load_from, known.seen = known.generation, 0
-        memo.tables, memo.mapping = tables, self.fingerprint
+        memo.tables, memo.mapping = tables, self._mapping.fingerprint
+        self.fingerprint = memo.mapping
         memo.silent = memo.deferred = True
         memo.snapshot_in = memo.snapshot_in and not unknown
         memo.indexing, memo.evaluating, memo.restating = b"r", None, None

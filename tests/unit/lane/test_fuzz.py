@@ -55,7 +55,9 @@ class History:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        self.lane = Lane(limits=LaneLimits(transaction_rows=8, waits_after_s=10**6), batch=self.random.choice((3, 17, 200)))
+        self.lane = Lane(
+            limits=LaneLimits(transaction_rows=8, waits_after_s=10**6), batch=self.random.choice((3, 17, 200))
+        )
         self.rows: Rows = {name: {} for name in tables()}
         self.rows["toy.item"] = {0: item_row(0, "Z"), 1: item_row(1, "A"), 2: item_row(2, "B")}
         self.rows["toy.stock"] = {0: stock_row(0, 0, "60", "W1"), 1: stock_row(1, 0, "40", "W2")}
