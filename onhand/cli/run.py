@@ -37,13 +37,13 @@ def source(name: str) -> None:
 @run.command()
 def inventory() -> None:
     """Positions and promises from all sources' balances."""
-    _run("inventory", "")
+    _run("inventory")
 
 
 @run.command()
 def orders() -> None:
     """Orders and shipments from all sources' order parts."""
-    _run("orders", "")
+    _run("orders")
 
 
 @run.command()
@@ -56,7 +56,7 @@ def channel(name: str) -> None:
 @run.command()
 def metrics() -> None:
     """Publications, progress and exceptions into ClickHouse."""
-    _run("metrics", "")
+    _run("metrics")
 
 
 def set_up_logging(level: str = "INFO") -> None:
@@ -66,14 +66,17 @@ def set_up_logging(level: str = "INFO") -> None:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
 
 
-def _run(module: str, name: str) -> NoReturn:
+def _run(module: str, name: str | None = None) -> NoReturn:
     settings = load_settings()
     process = full_name(f"{module}-{name}" if name else module, settings.instance)
-    sys.exit(run_process(settings, module, name, process))
+    sys.exit(run_process(settings, module, name or module, process))
 
 
 def run_process(settings: Settings, module: str, name: str, process: str) -> int:
-    """The exit code of `onhand.run.<module>.run(settings, name)`; an error it raises is logged and gives its own."""
+    """The exit code of `onhand.run.<module>.run(settings, name)`; an error it raises is logged and gives its own.
+
+    `name` is the source's or channel's, else the module's.
+    """
     log.info("%s starts, data in %s", process, settings.data_dir.absolute())
     try:
         code: int = importlib.import_module(f"onhand.run.{module}").run(settings, name)
