@@ -106,9 +106,10 @@ def _retry(settings: Settings, codec: Codec, record: ExceptionRecord) -> None:
     if record.stage == LANE:
         _tell_lane(settings, record, Control(action=Action.RETRY, id=record.id))
     elif record.stage == CHANNEL and record.code in (ITEM_REJECTED, ITEM_FAILING):
+        # first the record: the worker's own "closed" must come to stand behind it
+        write_exception(settings.kafka, codec, _restated(record, ExceptionStatus.RETRIED, record.detail))
         order = resend_record(record.source, target_of(record.subject), clock_us())
         write_control(settings.kafka, codec, order)
-        write_exception(settings.kafka, codec, _restated(record, ExceptionStatus.RETRIED, record.detail))
     elif record.stage == CHANNEL and record.code == DISABLED:
         order = control_record(record.source, STATE_KEY, ChannelState.RUNNING, clock_us())
         write_control(settings.kafka, codec, order)

@@ -159,6 +159,7 @@ class ChannelWorker:
         self._outbox.settle()
         self._facts.close()
         self._side.close()
+        self._outbox.close()
         self._pool.shutdown()
         self._adapter.close()
 

@@ -65,6 +65,7 @@ def write_control(bootstrap: str, codec: Codec, control: Publication) -> None:
     outbox = Outbox(bootstrap, CLIENT, codec)
     send_control(outbox, control, len(wire.partitions_of(outbox.producer, wire.PUBLICATION)))
     outbox.settle()
+    outbox.close()
 
 
 def write_exception(bootstrap: str, codec: Codec, record: ExceptionRecord) -> None:
@@ -72,6 +73,7 @@ def write_exception(bootstrap: str, codec: Codec, record: ExceptionRecord) -> No
     outbox = Outbox(bootstrap, CLIENT, codec)
     outbox.send(wire.EXCEPTION, record.id, record)
     outbox.settle()
+    outbox.close()
 
 
 def write_raw(bootstrap: str, topic: str, key: bytes, value: bytes) -> None:
@@ -80,6 +82,7 @@ def write_raw(bootstrap: str, topic: str, key: bytes, value: bytes) -> None:
     wire.partitions_of(outbox.producer, topic)
     outbox.send_raw(topic, key, value, 0)
     outbox.settle()
+    outbox.close()
 
 
 def _newest(bootstrap: str, codec: Codec, topic: str) -> Iterator[tuple[str, Any]]:

@@ -157,6 +157,10 @@ class Outbox:
         if self._failed is not None:
             raise Fatal(f"a record could not be written to Kafka: {self._failed.str()}")
 
+    def close(self) -> None:
+        """Let go of the connections; call `settle` before."""
+        self.producer.close()
+
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             self._failed = error
