@@ -72,8 +72,13 @@ Decode = Callable[[str, bytes], Any]
 class OrderOwnership(Owners, Protocol):
     """The part of ownership.yaml the stage needs."""
 
-    drift_after_s: int
-    fingerprint: bytes
+    @property
+    def drift_after_s(self) -> int:
+        """A conflict becomes an exception when it has lasted so long."""
+
+    @property
+    def fingerprint(self) -> bytes:
+        """Of the whole file."""
 
 
 class OrdersStage:
