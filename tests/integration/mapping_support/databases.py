@@ -25,6 +25,10 @@ class Writer:
         for statement in statements:
             self._cursor.execute(statement)
 
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        self._cursor.execute(statement)
+        return list(self._cursor.fetchall())
+
     def execute(self, statement: str, values: Sequence[Any]) -> None:
         self._cursor.execute(statement, list(values))
 
