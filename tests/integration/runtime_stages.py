@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from schemas.errors import OnhandError
 from streams.agents.runtime.tuning import Tuning
 from streams.agents.runtime.worker import run_stage
 from streams.core.unit import UNIT_BYTES, InputRecord, Output, Settled, View
@@ -154,4 +155,8 @@ def main(kind: str, run: str, kafka: str, data_dir: str, instance: str, session_
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except OnhandError as fault:
+        logging.critical("%s", fault)
+        sys.exit(fault.exit_code)

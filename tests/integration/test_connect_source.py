@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pymysql
 import pytest
 
 from onhand.stack.local import LocalStack
@@ -63,6 +64,20 @@ def execute(database: Database, *statements: str) -> None:
     with psycopg.connect(database.dsn, autocommit=True) as admin:
         for statement in statements:
             admin.execute(statement.encode())
+
+
+def purge_all_but_newest(cursor: pymysql.cursors.Cursor) -> None:
+    """The server keeps, without an error, what a reader that has just gone still seems to read: ask again."""
+    deadline = time.monotonic() + 60
+    while True:
+        cursor.execute("SHOW BINARY LOGS")
+        files = [row[0] for row in cursor.fetchall()]
+        if len(files) == 1:
+            return
+        assert time.monotonic() < deadline, files
+        cursor.execute("FLUSH BINARY LOGS")
+        cursor.execute("SHOW BINARY LOGS")
+        cursor.execute("PURGE BINARY LOGS TO %s", [cursor.fetchall()[-1][0]])
 
 
 def test_apply_from_nothing_then_twice(made: Project, source: str) -> None:
@@ -230,7 +245,9 @@ def test_pre_flight_of_mariadb_finds_everything_at_once(made: Project, mariadb: 
     answer = made.run("check", name, "--json")
     assert answer.exit_code == 3
     role, schema = name.replace("-", "_"), mariadb.name
-    fixes = {(one["code"], one["place"].split("@")[0]): one["fix"] for one in answer.document}
+    fixes = {
+        (one["code"], one["place"].split("@")[0]): one["fix"] for one in answer.document if one["severity"] == "error"
+    }
     assert fixes[("M08", role)] == f"GRANT LOCK TABLES, BINLOG MONITOR ON *.* TO '{role}'@'%';"
     assert ("M09", f"table {schema}.stock") in fixes
     assert ("M09", f"table {schema}.item") in fixes
@@ -260,7 +277,7 @@ def test_a_dropped_slot_is_seen_and_a_resnapshot_heals_it(made: Project, postgre
     assert healed.exit_code == 0, healed.text
     await_record(made, name, row("item", sku="C"), end)
     await_record(made, name, snapshot_completed("Initial Snapshot"), end)
-    assert status(made, name)["healthy"]
+    assert status(made, name)["healthy"]  # a note that nobody reads the slot yet does not count
 
 
 def test_resnapshot_reads_everything_again(made: Project, source: str) -> None:
@@ -350,9 +367,6 @@ def test_a_purged_binlog_is_seen(made: Project, mariadb: Database) -> None:
         await_record(made, name, row("stock", sku="A"))
         assert made.run("stop", name).exit_code == 0
         cursor.execute("FLUSH BINARY LOGS")
-        cursor.execute("FLUSH BINARY LOGS")
-        cursor.execute("SHOW BINARY LOGS")
-        newest = cursor.fetchall()[-1][0]
-        cursor.execute("PURGE BINARY LOGS TO %s", [newest])
+        purge_all_but_newest(cursor)
     assert "is purged" in await_problem(made, name, "M12")["message"]
     assert made.run("resnapshot", name).exit_code == 0

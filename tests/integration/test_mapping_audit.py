@@ -141,6 +141,22 @@ def silently_change(kind: str, at: Database, stock: str) -> None:
         )
 
 
+def test_inspect_asks_the_database_to_plan_every_file_and_counts_declared_keys(
+    made: Project, postgres: Database
+) -> None:
+    name = postgres_source(made, postgres)
+    folder = made.settings.connect_configs / name
+    (folder / "postings.sql").write_text(POSTINGS.replace("s.bin AS", "COALESCE(IFNULL(s.bin, 'x'), 'y') AS"))
+    with writer("postgres", postgres) as rows:
+        rows.insert("erp.stock", [("A", "b1", 1), ("A", "b2", 1)])
+    with (folder / "source.yaml").open("a") as out:
+        out.write("unique: {stock: [[sku]]}\n")
+    told = made.run("inspect", name)
+    assert told.exit_code == EXIT_INVALID, told.text
+    assert "postings.sql: the database does not take it: function ifnull" in told.text
+    assert "unique: stock (sku) is no key: 2 rows have A" in told.text
+
+
 def test_inspect_tells_drift_and_a_mapping_of_columns_that_are_gone_is_refused(
     made: Project, postgres: Database
 ) -> None:

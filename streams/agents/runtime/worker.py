@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import faust
 
-from schemas.errors import EXIT_FAIL_STOP, EXIT_OK
+from schemas.errors import EXIT_FAIL_STOP, EXIT_OK, EnvironmentFault
 from streams.agents.runtime.app import StageApp
 from streams.agents.runtime.marker import changelog_topic
 from streams.agents.runtime.topic_desk import TopicDesk
@@ -78,6 +79,23 @@ class QuietWorker(faust.Worker):
         await consumer.leave_group()
 
 
+def lock_directory(directory: Path) -> IO[str]:
+    """Make the directory ours for the life of the process.  Raises EnvironmentFault when another process has it."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = (directory / "lock").open("w")
+    except OSError as error:
+        raise EnvironmentFault(f"state directory {directory}: cannot be used: {error}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.close()
+        raise EnvironmentFault(
+            f"state directory {directory} is used by another process: stop it, or give this one its own ONHAND_INSTANCE"
+        ) from None
+    return handle
+
+
 class StageWorker:
     """One process of a stage.
 
@@ -102,7 +120,7 @@ class StageWorker:
         desk.require(stage_factory().input_topic, partitions)
         changelog_id = desk.ensure_changelog(changelog_topic(group), partitions, replication)
         state_dir = Path(data_dir).absolute() / "state" / group / instance
-        state_dir.mkdir(parents=True, exist_ok=True)
+        self._directory_lock = lock_directory(state_dir)
         self._app = StageApp(
             stage_factory,
             group=group,
