@@ -167,8 +167,11 @@ class MemoryRuntime:
 
     # -- running
 
-    def run(self, *, batch: int | None = None) -> None:
-        """Work until the input is used up and no work list is left.  Raises Crashed."""
+    def run(self, *, batch: int | None = None, busy: bool = False) -> None:
+        """Work until the input is used up and no work list is left.  Raises Crashed.
+
+        `busy`: the stage gets no tick before the input is used up, as under load.
+        """
         size = batch or self.batch
         held = 0
         while True:
@@ -184,7 +187,7 @@ class MemoryRuntime:
                 continue
             held = 0
             self._close(settled)
-            if settled.more:
+            if settled.more and not busy:
                 self._tick_once()
         self.tick(0)
 

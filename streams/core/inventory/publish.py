@@ -83,7 +83,7 @@ class Publisher:
         known = bool(record.items or record.sums or record.lines)
         stamps, cause = record.stamps or Stamps(), record.cause
 
-        position = _position(sku, record, drifts, ready, uncertain) if known else None
+        position = make_position(sku, record, drifts, ready, uncertain) if known else None
         if self._make(working, b"p", sku, position, record, stamps, cause):
             owed.append(b"p" + sku.encode())
         if self._make_promise(working, sku, record, promise, item, ready, uncertain, known, todays):
@@ -181,7 +181,7 @@ class Publisher:
             if last.complete:
                 told = _held(last, atp, todays, known=known)
                 held_back = (told.network, told.locations) != (atp.network, atp.locations)
-        told = _bounded(told)
+        told = bounded(told)
         content = _CONTENT.encode(told)
         stamps, cause = record.stamps or Stamps(), record.cause
         if not held_back:
@@ -236,7 +236,8 @@ def _oversells(sku: str, promise: Promise, item: Item, cause: str) -> list[Findi
     ]
 
 
-def _position(sku: str, record: Sku, drifts: tuple[Drift, ...], complete: bool, uncertain: bool) -> Position:
+def make_position(sku: str, record: Sku, drifts: tuple[Drift, ...], complete: bool, uncertain: bool) -> Position:
+    """The position these sums make; above MAX_LINES one line for all due dates of a place."""
     sums = {key: quantity for key, (quantity, _) in record.sums.items()}
     if len(sums) > MAX_LINES:
         merged: dict[tuple[str, Bucket, str, dt.date | None], Decimal] = {}
@@ -288,7 +289,8 @@ def _held(last: Atp, new: Atp, todays: dict[str, dt.date], *, known: bool) -> At
     )
 
 
-def _bounded(atp: Atp) -> Atp:
+def bounded(atp: Atp) -> Atp:
+    """The same promise in at most about MAX_STEPS steps, never promising more."""
     steps = sum(len(at.steps) for at in atp.locations) + len(atp.network.steps)
     if steps <= MAX_STEPS:
         return atp

@@ -173,7 +173,14 @@ class Inventory:
         return message
 
     def progress(
-        self, source: str, *, complete: bool = True, version: int | None = None, run: bool = True, **more: Any
+        self,
+        source: str,
+        *,
+        complete: bool = True,
+        version: int | None = None,
+        offset: int = 7,
+        run: bool = True,
+        **more: Any,
     ) -> None:
         self.feed(
             BalanceMessage(
@@ -181,7 +188,11 @@ class Inventory:
                 source=source,
                 version=self._version(version),
                 progress=LaneProgress(
-                    input_offset=7, source_position="0/7", source_time_us=NOON_US, complete=complete, **more
+                    input_offset=offset,
+                    source_position=f"0/{offset}",
+                    source_time_us=NOON_US,
+                    complete=complete,
+                    **more,
                 ),
             )
         )
@@ -192,6 +203,14 @@ class Inventory:
         part = LocationPart(location=location, time_zone=time_zone)
         self.feed(BalanceMessage(kind="location", source=source, version=self._version(version), location=part))
         self.runtime.run()
+
+    def told(self, sku: str) -> list[Any]:
+        """ATP now of the network in every promise that left, oldest first."""
+        return [
+            msgspec.msgpack.decode(output.value, type=Atp).network.available_now
+            for output, _ in self.runtime.durable.sent
+            if output.topic == "inventory.atp.v1" and output.key == sku.encode() and output.value is not None
+        ]
 
     # -- what left; Any, so that a test compares quantities with plain numbers and fails on None by itself
 

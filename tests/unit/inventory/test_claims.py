@@ -123,6 +123,7 @@ def test_who_counts_for_a_reference(entries: list[Entry], open_demand: int) -> N
 
 def test_without_a_reference_only_the_first_owner_counts_and_nothing_is_clamped() -> None:
     entries = [entry("erp", "demand", 3), entry("wms", "fulfilled", 5), entry("erp", "fulfilled", 9)]
+    assert settle(entries[2:], False, OWNERS, 0).lines == {}
     effect = settle(entries, False, OWNERS, 0)
     assert effect.lines == {(N, Bucket.DEMAND, None): -2}
     assert list(effect.drifts) == [(N, Bucket.FULFILLED, "wms", "erp")]

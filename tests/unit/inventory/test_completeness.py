@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Any
+
+import msgspec
 import pytest
 
-from schemas.records import ItemPart
+from schemas.records import Atp, ItemPart, Progress
 from tests.unit.inventory.harness import Inventory, balance, day, ownership_of
 
 
@@ -88,6 +92,18 @@ def test_what_vanishes_while_a_source_holds_is_nothing_and_no_tombstone() -> Non
     assert inventory.atp("A") is None
 
 
+def test_while_a_source_holds_an_item_is_not_sold_more_freely() -> None:
+    inventory = Inventory()
+    inventory.say("erp", "A", balance("N", "demand", 1, "L1"), item=ItemPart(sku="A", active=False))
+    inventory.progress("erp", holding=True)
+    inventory.say("erp", "A", item=ItemPart(sku="A", tracked=False, active=True, backorder_limit=Decimal(5)))
+    atp = inventory.atp("A")
+    assert (atp.tracked, atp.active, atp.backorder_limit) == (True, False, None)
+    inventory.progress("erp")
+    atp = inventory.atp("A")
+    assert (atp.tracked, atp.active, atp.backorder_limit) == (False, True, 5)
+
+
 def test_a_late_progress_changes_nothing() -> None:
     """Counterexample 27: a replayed lane says "not complete" once more."""
     inventory = promising()
@@ -107,6 +123,30 @@ def test_progress_is_stated_only_after_what_it_covers_was_acknowledged() -> None
     assert topics[-1][1] > promised
     stated = inventory.stated("wms")
     assert (stated.stage, stated.input_offset, stated.complete, stated.version) == ("inventory", 7, True, topics[-1][1])
+
+
+def test_what_is_stated_is_never_ahead_of_what_was_acknowledged() -> None:
+    """A newer progress in the unit that states an older one waits for its own turn."""
+    inventory = Inventory()
+    for offset in (8, 9):
+        inventory.say("wms", "A", balance("N", "on_hand", offset), run=False)
+        inventory.progress("wms", offset=offset, run=False)
+    inventory.runtime.run(batch=2, busy=True)
+    promised = {
+        msgspec.msgpack.decode(o.value, type=Atp).network.on_hand: version
+        for o, version in sent(inventory, "inventory.atp.v1")
+    }
+    stated = [
+        (msgspec.msgpack.decode(o.value, type=Progress), version) for o, version in sent(inventory, "progress.v1")
+    ]
+    assert {progress.input_offset for progress, _ in stated} == {7, 8, 9}
+    for progress, version in stated:
+        if progress.source == "wms" and progress.input_offset > 7:
+            assert version > promised[Decimal(progress.input_offset)]
+
+
+def sent(inventory: Inventory, topic: str) -> list[tuple[Any, int]]:
+    return [(output, version) for output, version in inventory.runtime.durable.sent if output.topic == topic]
 
 
 def test_progress_waits_until_every_promise_it_changes_was_made() -> None:
