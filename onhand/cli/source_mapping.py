@@ -14,13 +14,14 @@ from onhand.cli.output import json_option, show_json, show_rows
 from onhand.cli.source_parts import sources
 from onhand.settings import Settings, load_settings
 from schemas.codec import Codec
-from schemas.errors import EXIT_DIFFERENCES, EXIT_OK, InvalidInput
+from schemas.errors import EXIT_DIFFERENCES, EXIT_INVALID, EXIT_OK, InvalidInput
 from schemas.registry import Registry
 from streams.connect.audit import Report
 from streams.connect.audit import audit as run_audit
 from streams.connect.catalogue import read_catalogue, session
 from streams.connect.folder import source_names
 from streams.connect.lane_reading import LaneReader
+from streams.connect.mapping_trial import trial
 from streams.connect.preflight import Target, target
 from streams.core.mapping import catalogue as catalogues
 from streams.core.mapping import source as source_files
@@ -80,14 +81,16 @@ def read_now(folder: Path, source: SourceConfig, at: Target, everything: bool = 
 def inspect(names: Sequence[str], everything: bool, write: bool, as_json: bool) -> None:
     """Read the database's catalogue into catalog.json, and tell what differs from the one that was there.
 
-    Exit 10: it differs.  The database is only read.
+    Then the database plans every SQL file, when the mapping compiles.  Exit 10: the catalogue differs; 2: the database
+    does not take a file.  The database is only read.
     """
     settings = load_settings()
     rows: list[dict[str, Any]] = []
-    drifted = False
+    drifted = refused = False
     for name, folder in _folders(settings, names):
         source = load_source(folder / source_files.FILE)
-        now = read_now(folder, source, _database(settings, name), everything)
+        at = _database(settings, name)
+        now = read_now(folder, source, at, everything)
         path = folder / catalogues.FILE
         before = Catalogue.load(path.read_bytes(), str(path)) if path.is_file() else None
         changes = catalogues.drift(before, now) if before is not None else []
@@ -98,8 +101,20 @@ def inspect(names: Sequence[str], everything: bool, write: bool, as_json: bool) 
         if not changes:
             state = "unchanged" if before is not None else "written" if write else "not written yet"
             rows.append({"source": name, "finding": f"{state}: {len(now.tables)} tables"})
+        findings = _tried(folder, at)
+        refused |= bool(findings)
+        rows += [{"source": name, "finding": finding} for finding in findings]
     show_rows(rows, ["source", "finding"], as_json=as_json, empty="no sources")
-    raise SystemExit(EXIT_DIFFERENCES if drifted else EXIT_OK)
+    raise SystemExit(EXIT_DIFFERENCES if drifted else EXIT_INVALID if refused else EXIT_OK)
+
+
+def _tried(folder: Path, at: Target) -> list[str]:
+    """What the database says against the mapping, once it compiles."""
+    try:
+        mapping = load_mapping(folder)
+    except InvalidInput:
+        return []  # `source check`, the lane and the other commands tell it with its place
+    return trial(mapping, at)
 
 
 @click.command()
