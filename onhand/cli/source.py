@@ -83,7 +83,7 @@ def plan(names: Sequence[str], as_json: bool) -> None:
     """What apply would change.  Exit 10: something; 2: something that must not change."""
     settings = load_settings()
     with ConnectClient(settings.connect_url) as client:
-        plans = _plans(settings, sources(settings, names), client, names)
+        plans = _plans(settings, _folders(settings, names), client, names)
     if as_json:
         show_json([asdict(one) for one in plans])
     else:
@@ -106,12 +106,10 @@ def plan(names: Sequence[str], as_json: bool) -> None:
 def apply(names: Sequence[str], prune: bool, offline: bool, timeout_s: float, as_json: bool) -> None:
     """Make Kafka Connect be what the folders say, and wait until records really arrive.
 
-    With --prune, NAME may also be an orphan: then only those are removed.
+    NAME may also be an orphan, a connector of ours without a folder: with --prune only those named are removed.
     """
     settings = load_settings()
-    known = source_names(settings.connect_configs)
-    folders = [name for name in names if name in known or not prune]
-    chosen = sources(settings, folders) if folders or not names else []
+    chosen = _folders(settings, names)
     outcomes: list[Outcome] = []
     with ConnectClient(settings.connect_url) as client:
         plans = {one.name: one for one in _plans(settings, chosen, client, names)}
@@ -155,6 +153,13 @@ def status(names: Sequence[str], as_json: bool) -> None:
         for problem in (problem for one in statuses for problem in one.problems):
             click.echo(str(problem))
     raise SystemExit(EXIT_OK if all(one.healthy for one in statuses) else EXIT_RUNTIME)
+
+
+def _folders(settings: Settings, names: Sequence[str]) -> list[Source]:
+    """The sources that are meant and have a folder; a name without one may be an orphan's."""
+    known = source_names(settings.connect_configs)
+    named = [name for name in names if name in known]
+    return [] if names and not named else sources(settings, named)
 
 
 def _plans(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from schemas.errors import EXIT_OK, EnvironmentFault, InvalidInput, OnhandError
 from streams.connect.client import ConfigProblem, ConnectClient, ConnectorStatus
+from streams.connect.failures import remedy
 from streams.connect.folder import Source
 from streams.connect.plan import Action, KeyChange, SourcePlan, shown
 from streams.connect.source_log import SourceLog
@@ -91,8 +92,9 @@ def _apply(source: Source, planned: SourcePlan, cluster: Cluster, report: Report
             report(f"{source.name}: {planned.action}")
             client.put_config(source.name, source.config)
         elif before is not None and before.failure:
-            fix = f"mend the cause, then `onhand source restart {source.name}`"
-            raise SourceNotRunning(f"{source.name}: unchanged, but {before.failure}; {fix}")
+            raise SourceNotRunning(
+                f"{source.name}: unchanged, but {before.failure}.  {remedy(source.name, before.failure)}"
+            )
         if before is not None and before.state in ("PAUSED", "STOPPED"):
             return f"{before.state.lower()}; `onhand source resume {source.name}` lets it run"
         report(f"{source.name}: waiting for its first record")
@@ -113,7 +115,7 @@ def wait_for_records(
         if status is not None and status.failure:
             stale = before is not None and before.failure == status.failure and waited_s < STALE_FAILURE_S
             if not stale:
-                raise SourceNotRunning(f"{source.name}: {status.failure}")
+                raise SourceNotRunning(f"{source.name}: {status.failure}.  {remedy(source.name, status.failure)}")
         now = log.end()
         if status is not None and status.running and now is not None and now > end:
             return f"running; {now - end} records on {source.topic} within {waited_s:.1f} s"

@@ -81,6 +81,11 @@ def remove(source: str, client: ConnectClient, *, forget: bool, deadline_s: floa
         stop_and_wait(client, source, deadline_s)
         client.delete_offsets(source)
     client.delete(source)
+    deadline = time.monotonic() + deadline_s
+    while client.status(source) is not None:  # Connect answers before it is gone
+        if time.monotonic() > deadline:
+            raise SourceNotRunning(f"{source}: is still there {deadline_s:.0f} s after its removal; look at the worker")
+        time.sleep(POLL_S)
 
 
 def drop_slot(source: Source, secrets_dirs: Sequence[Path], deadline_s: float = 30.0) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -9,6 +10,15 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from schemas.errors import EnvironmentFault
 
 TIMEOUT_S = 10.0
+PAUSE_S = 0.1
+_PASSING = (
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.REPLICA_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +55,21 @@ class SourceLog:
 
     def end(self) -> int | None:
         """The next offset; None: there is no such topic.  Raises EnvironmentFault when Kafka does not answer."""
-        try:
-            _, high = self._consumer.get_watermark_offsets(self._partition, timeout=TIMEOUT_S)
-        except KafkaException as error:
-            if error.args[0].code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION):
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                return int(self._consumer.get_watermark_offsets(self._partition, timeout=TIMEOUT_S)[1])
+            except KafkaException as error:
+                reason: KafkaError = error.args[0]
+            if reason.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION):
                 return None
-            raise EnvironmentFault(
-                f"Kafka at {self._bootstrap} does not answer for {self.topic} ({error.args[0].str()}); start it "
-                "(`onhand up`), or set ONHAND_KAFKA"
-            ) from None
-        return int(high)
+            # a topic made a moment ago has no leader yet; the client does not repeat this call by itself
+            if reason.code() not in _PASSING or time.monotonic() > deadline:
+                raise EnvironmentFault(
+                    f"Kafka at {self._bootstrap} does not answer for {self.topic} ({reason.str()}); start it "
+                    "(`onhand up`), or set ONHAND_KAFKA"
+                )
+            time.sleep(PAUSE_S)
 
     def last(self) -> LastRecord | None:
         """The newest record; None: the log is empty or not there."""

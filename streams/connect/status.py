@@ -14,6 +14,7 @@ from typing import Any
 
 from schemas.errors import EnvironmentFault, InvalidInput
 from streams.connect.client import ConnectClient, ConnectorStatus
+from streams.connect.failures import remedy
 from streams.connect.findings import Finding, Severity
 from streams.connect.folder import Source
 from streams.connect.preflight import Target, target
@@ -82,8 +83,7 @@ def _connector_problems(source: Source, connector: ConnectorStatus | None) -> It
     if connector is None:
         yield found("K01", ERROR, "there is no such connector", f"onhand source apply {source.name}")
     elif connector.failure:
-        fix = f"Mend the cause, then `onhand source restart {source.name}`"
-        yield found("K02", ERROR, connector.failure, fix)
+        yield found("K02", ERROR, connector.failure, remedy(source.name, connector.failure))
     elif connector.state in ("PAUSED", "STOPPED"):
         message = f"is {connector.state}: the database keeps everything since then"
         yield found("K05", WARNING, message, f"onhand source resume {source.name}")
@@ -148,9 +148,9 @@ def _postgres(source: Source, at: Target, exists: bool, running: bool) -> tuple[
         )
     found = list(postgres.slot_findings(source, slot))
     if running and not slot["active"] and not found:
-        message = "the slot is not being read although the connector is RUNNING"
-        fix = f"onhand source restart {source.name}"
-        found.append(Finding("P06", ERROR, source.name, f"slot {name}", message, fix))
+        message = "nobody reads the slot although the connector is RUNNING (a snapshot may be under way)"
+        fix = f"If it stays: onhand source restart {source.name}"
+        found.append(Finding("P06", WARNING, source.name, f"slot {name}", message, fix))
     state = {key: slot[key] for key in ("active", "wal_status", "behind_bytes", "unconfirmed_bytes")}
     return {"slot": name, "exists": True, **state}, found
 

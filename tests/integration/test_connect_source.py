@@ -269,6 +269,7 @@ def test_a_dropped_slot_is_seen_and_a_resnapshot_heals_it(made: Project, postgre
     assert made.run("resume", name).exit_code == 0
     failed = await_problem(made, name, "K02")
     assert "no longer available on the server" in failed["message"]
+    assert failed["fix"] == f"onhand source resnapshot {name}"
     again = made.run("apply", name)
     assert again.exit_code == 1
     assert "unchanged, but" in " ".join(again.text.split())
@@ -306,6 +307,7 @@ def test_one_table_is_read_again_beside_the_stream(made: Project, source: str) -
 
 def test_an_orphan_is_shown_and_only_pruned_when_asked(made: Project, source: str) -> None:
     assert made.run("apply", source).exit_code == 0
+    await_record(made, source, snapshot_completed("Initial Snapshot"))
     folder = made.settings.connect_configs / source
     away = folder.rename(made.settings.project_dir / "away")
     assert made.run("plan", source, "--json").document[0]["action"] == "orphan"

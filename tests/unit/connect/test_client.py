@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from streams.connect.client import ConnectorStatus, TaskStatus, causes
+from streams.connect.failures import remedy
 
 TRACE = """org.apache.kafka.connect.errors.ConnectException: Error configuring an instance of KafkaSchemaHistory
 \tat io.debezium.Something(Something.java:1)
@@ -34,3 +37,17 @@ def test_running_needs_a_task() -> None:
 def test_a_failed_task_is_the_connectors_failure() -> None:
     assert status("RUNNING", "FAILED").failure == "task 0: FAILED"
     assert status("RUNNING", "RUNNING").failure == ""
+
+
+@pytest.mark.parametrize(
+    ("failure", "fix"),
+    [
+        ("task 0: … but this is no longer available on the server. Reconfigure …", "onhand source resnapshot erp"),
+        ("Could not find GTID state requested by slave in any binlog files.", "onhand source resnapshot erp"),
+        ("Source offset 'file' parameter is missing", "onhand source resnapshot erp"),
+        ("INSERT, UPDATE command denied to user", "onhand source check erp names"),
+        ("something else", "Mend the cause, then `onhand source restart erp`"),
+    ],
+)
+def test_a_known_failure_has_its_remedy(failure: str, fix: str) -> None:
+    assert remedy("erp", failure).startswith(fix)
