@@ -57,7 +57,10 @@ class KafkaTopics:
 
     def __init__(self, bootstrap: str, *, replication: int = 1, timeout_s: float = _TIMEOUT_S) -> None:
         self.bootstrap, self._replication, self._timeout_s = bootstrap, replication, timeout_s
-        self._admin = AdminClient({"bootstrap.servers": bootstrap, "socket.timeout.ms": int(timeout_s * 1000)})
+        # log_level 2: what goes wrong is said once, by us.
+        self._admin = AdminClient(
+            {"bootstrap.servers": bootstrap, "socket.timeout.ms": int(timeout_s * 1000), "log_level": 2}
+        )
 
     def existing(self) -> dict[str, int]:
         """Topic → number of partitions.  Raises EnvironmentFault when the broker does not answer."""
