@@ -39,6 +39,15 @@ class Want(NamedTuple):
     cause: str
 
 
+class SourceState(NamedTuple):
+    """How far inventory is with one source."""
+
+    time_us: int
+    """Of the last commit or heartbeat it has settled."""
+    uncertain: bool = False
+    """The source's whole contribution is uncertain: a mapping or a row of it is parked."""
+
+
 class Book:
     """Keys of the partitions this worker owns."""
 
@@ -49,7 +58,7 @@ class Book:
         self.dirty = DirtyMap()
         self._later: list[tuple[int, Key]] = []
         self._held: dict[Key, Waiting] = {}
-        self._source_times: dict[tuple[int, str], int] = {}
+        self._sources: dict[tuple[int, str], SourceState] = {}
         self._source_steps: dict[int, dict[str, int]] = {}
 
     # What happened -------------------------------------------------------------------------------------------------
@@ -86,9 +95,9 @@ class Book:
                 telling.withdrawn = True
                 self._touch(key, now_us)
 
-    def progress(self, partition: int, source: str, source_time_us: int, now_us: int) -> None:
+    def progress(self, partition: int, source: str, state: SourceState, now_us: int) -> None:
         """How far inventory partition `partition` is with a source."""
-        self._source_times[partition, source] = source_time_us
+        self._sources[partition, source] = state
         self._step(partition, source, now_us)
 
     def resend(self, target: str, ordered_us: int, now_us: int) -> None:
@@ -104,14 +113,14 @@ class Book:
         self.rule = rule
         if rule.version != self._rule_version:
             self._rule_version = rule.version
-            for partition, source in list(self._source_times):
+            for partition, source in list(self._sources):
                 self._step(partition, source, now_us)
             for key in self.tellings:
                 self._touch(key, now_us)
 
     def tick(self, now_us: int) -> None:
         """Time passes: sources become stale, doubts and held items come due."""
-        for partition, source in list(self._source_times):
+        for partition, source in list(self._sources):
             self._step(partition, source, now_us)
         while self._later and self._later[0][0] <= now_us:
             _, key = heapq.heappop(self._later)
@@ -129,8 +138,8 @@ class Book:
             del self.tellings[key]
             self.dirty.discard(key)
             self._held.pop(key, None)
-        for place in [place for place in self._source_times if place[0] in partitions]:
-            del self._source_times[place]
+        for place in [place for place in self._sources if place[0] in partitions]:
+            del self._sources[place]
         for partition in partitions:
             self._source_steps.pop(partition, None)
 
@@ -254,9 +263,12 @@ class Book:
         """Work a source's staleness step out again, and touch what rests on it when it changed."""
         steps = self._source_steps.setdefault(partition, {})
         before = steps.get(source)
-        lag_s = (now_us - self._source_times[partition, source]) / SECOND_US
-        steps[source] = source_step(self.rule, lag_s, before or 0)
-        if steps[source] == before or not self.rule.staleness.steps:
+        state = self._sources[partition, source]
+        staleness = self.rule.staleness
+        step = source_step(self.rule, (now_us - state.time_us) / SECOND_US, before or 0)
+        uncertain = min(staleness.uncertain_step, len(staleness.steps)) if state.uncertain else 0
+        steps[source] = max(step, uncertain)
+        if steps[source] == before or not staleness.steps:
             return
         for key, telling in self.tellings.items():
             fact = telling.fact

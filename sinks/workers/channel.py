@@ -30,7 +30,7 @@ from schemas.errors import OnhandError, PoisonRecord
 from schemas.records import Atp, ExceptionRecord, Order, Progress, Publication
 from sinks.channels.adapter import ChannelAdapter
 from sinks.core.answer import Answer, Outcome
-from sinks.core.book import CONTROL, INVENTORY, ORDER
+from sinks.core.book import CONTROL, INVENTORY, ORDER, SourceState
 from sinks.core.complaints import Place
 from sinks.core.desk import Desk, Push, Records
 from sinks.core.offer import order_state_of, promise_of
@@ -95,13 +95,14 @@ class ChannelWorker:
         self._side = wire.consumer(bootstrap, f"{group}-side-{self._worker}")
         self._outbox = Outbox(bootstrap, self._worker, codec)
         self._side_next: dict[tuple[str, int], int] = {}
-        self._progress: dict[tuple[int, str], int] = {}
+        self._progress: dict[tuple[int, str], SourceState] = {}
         self._owned: set[int] = set()
         self._behind: set[tuple[str, int]] = set()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="push")
         self._pushing: tuple[Push, Future[Answered]] | None = None
         self._polled_s = _boottime_s()
         self._ticked_us = 0
+        self._health: dict[str, Any] = {"healthy": True, "state": "starting"}
         self._rule_checked_us = clock_us()
         self._partitions = len(wire.partitions_of(self._facts, wire.PUBLICATION))
 
@@ -120,8 +121,28 @@ class ChannelWorker:
             self._close()
 
     def health(self) -> dict[str, Any]:
-        """For the health answer and `onhand channel status`; read from another thread."""
-        desk, now_us = self.desk, self._clock_us()
+        """For the health answer and `onhand channel status`; made ten times a second, read from another thread."""
+        return self._health
+
+    def _turn(self) -> None:
+        self._read_facts()
+        self._follow_side()
+        now_us = self._clock_us()
+        if now_us - self._ticked_us >= TICK_US:
+            self._ticked_us = now_us
+            self.desk.book.tick(now_us)
+            self._health = self._state(now_us)
+        if now_us - self._rule_checked_us >= RULE_CHECK_US:
+            self._rule_checked_us = now_us
+            self._watch_rule(now_us)
+        if self._pushing is not None and self._pushing[1].done():
+            self._take_answer()
+        if self._pushing is None and self._owned and not self._behind:
+            self._push(now_us)
+        self._outbox.poll()
+
+    def _state(self, now_us: int) -> dict[str, Any]:
+        desk = self.desk
         oldest_us = desk.book.dirty.oldest_us()
         return {
             "healthy": True,
@@ -136,22 +157,6 @@ class ChannelWorker:
             "last_accepted_us": desk.last_accepted_us,
             "open_exceptions": len(desk.complaints),
         }
-
-    def _turn(self) -> None:
-        self._read_facts()
-        self._follow_side()
-        now_us = self._clock_us()
-        if now_us - self._ticked_us >= TICK_US:
-            self._ticked_us = now_us
-            self.desk.book.tick(now_us)
-        if now_us - self._rule_checked_us >= RULE_CHECK_US:
-            self._rule_checked_us = now_us
-            self._watch_rule(now_us)
-        if self._pushing is not None and self._pushing[1].done():
-            self._take_answer()
-        if self._pushing is None and self._owned and not self._behind:
-            self._push(now_us)
-        self._outbox.poll()
 
     def _close(self) -> None:
         if self._pushing is not None:
@@ -181,9 +186,9 @@ class ChannelWorker:
             self._recall(record, now_us, foreign=False)
         self._owned |= owned
         self._behind |= {(place.topic, place.partition) for place in partitions}
-        for (partition, source), time_us in self._progress.items():
+        for (partition, source), state in self._progress.items():
             if partition in owned:
-                self.desk.book.progress(partition, source, time_us, now_us)
+                self.desk.book.progress(partition, source, state, now_us)
         self._assign_side()
         consumer.assign([TopicPartition(place.topic, place.partition, OFFSET_BEGINNING) for place in partitions])
         logger.info("channel %s: partitions %s are ours", self.desk.rule.name, sorted(self._owned))
@@ -266,10 +271,10 @@ class ChannelWorker:
         if isinstance(noted, ExceptionRecord) and record.worker != self._worker:
             self.desk.complaints.recall(noted)
         elif isinstance(noted, Progress) and noted.stage == INVENTORY and noted.source_time_us is not None:
-            self._progress[noted.partition, noted.source] = noted.source_time_us
+            state = SourceState(noted.source_time_us, noted.uncertain)
+            self._progress[noted.partition, noted.source] = state
             if noted.partition in self._owned:
-                now_us = self._clock_us()
-                self.desk.book.progress(noted.partition, noted.source, noted.source_time_us, now_us)
+                self.desk.book.progress(noted.partition, noted.source, state, self._clock_us())
 
     def _recall(self, record: Received, now_us: int, *, foreign: bool) -> None:
         channel = self.desk.rule.name

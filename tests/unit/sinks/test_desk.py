@@ -8,6 +8,7 @@ import pytest
 
 from schemas.records import ExceptionStatus, PublicationState, Stamps
 from sinks.core.answer import Answer, Outcome
+from sinks.core.book import SourceState
 from sinks.core.desk import DISABLED, STATE_KEY, UNREACHABLE, ChannelState, control_record, resend_record
 from sinks.core.ledger import Telling
 from sinks.core.offer import promise_of
@@ -221,11 +222,15 @@ def test_counterexample_13_a_source_that_falls_behind_and_comes_back() -> None:
     )
     shop.publish(atp("A", 1, 10, source_versions={"erp": 1}))
     for lag_s, told in ((0, 10), (61, 6), (601, 0), (10, 10)):
-        shop.desk.book.progress(0, "erp", shop.now_us - lag_s * SECOND, shop.now_us)
+        shop.desk.book.progress(0, "erp", SourceState(shop.now_us - lag_s * SECOND), shop.now_us)
         shop.drain(channel, 1)
         assert channel.holds["A"] == (1, {"*": Decimal(told)})
     shop.drain(channel, 60)
     assert channel.holds["A"] == (1, {"*": Decimal(6)}), "time alone makes a silent source stale"
+    for uncertain, told in ((False, 10), (True, 6), (False, 10)):
+        shop.desk.book.progress(0, "erp", SourceState(shop.now_us, uncertain), shop.now_us)
+        shop.drain(channel, 1)
+        assert channel.holds["A"] == (1, {"*": Decimal(told)}), "an uncertain source counts as stale"
 
 
 def test_resend_tells_again_once_and_a_restart_does_not_repeat_it() -> None:
