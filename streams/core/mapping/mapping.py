@@ -24,11 +24,12 @@ from streams.core.mapping import problems, semantics
 from streams.core.mapping import source as sources
 from streams.core.mapping.catalogue import Catalogue, Table
 from streams.core.mapping.decoders import RowCodec
+from streams.core.mapping.files import file_kind, status_symbols
 from streams.core.mapping.model import Evaluation, Lookup, LookupKey, LookupSource
-from streams.core.mapping.outputs import Binder, file_kind, status_symbols
+from streams.core.mapping.outputs import Binder
 from streams.core.mapping.problems import Problem, Refused
 from streams.core.mapping.select import Program, Select, Selected, branches
-from streams.core.mapping.source import SourceConfig
+from streams.core.mapping.source import Lines, SourceConfig
 from streams.core.mapping.subset import outside
 
 _PARSER = {"postgres": "postgres", "mariadb": "mysql"}
@@ -143,7 +144,8 @@ def load_mapping(folder: Path) -> CompiledMapping:
     for name in (sources.FILE, catalogues.FILE, *texts):
         raw = (folder / name).read_bytes()
         digest.update(struct.pack(">I", len(name)) + name.encode() + struct.pack(">Q", len(raw)) + raw)
-    return compile_mapping(source, catalogue, texts, digest.digest(), str(folder) + "/")
+    lines = sources.lines_of((folder / sources.FILE).read_text())
+    return compile_mapping(source, catalogue, texts, digest.digest(), f"{folder}/", lines)
 
 
 def load_catalogue(folder: Path, source: SourceConfig) -> Catalogue:
@@ -161,9 +163,17 @@ def load_catalogue(folder: Path, source: SourceConfig) -> Catalogue:
 
 
 def compile_mapping(
-    source: SourceConfig, catalogue: Catalogue, texts: MappingType[str, str], fingerprint: bytes, prefix: str = ""
+    source: SourceConfig,
+    catalogue: Catalogue,
+    texts: MappingType[str, str],
+    fingerprint: bytes,
+    prefix: str = "",
+    lines: Lines | None = None,
 ) -> CompiledMapping:
-    """Compile file texts.  Raises InvalidInput with every problem."""
+    """Compile file texts; `prefix` stands before every file name in problems, `lines` are source.yaml's.
+
+    Raises InvalidInput with every problem.
+    """
     found: list[Problem] = []
     program = Program(catalogue, {t: tuple(map(tuple, keys)) for t, keys in source.unique.items()})
     bodies: dict[str, list[str]] = {}
@@ -172,7 +182,7 @@ def compile_mapping(
     edges: dict[str, int] = {}
     files: dict[str, str] = {}
     columns: dict[str, tuple[str, ...]] = {}
-    _check_tables(source, catalogue, prefix, found)
+    _check_names(source, catalogue, lines or Lines(), prefix + sources.FILE, found)
     for file, text in texts.items():
         kind = file_kind(file.removesuffix(".sql"))
         if isinstance(kind, str):
@@ -194,10 +204,10 @@ def compile_mapping(
     if found:
         raise InvalidInput("\n".join(str(problem) for problem in sorted(set(found))))
     functions = []
-    for n, (driver, lines) in enumerate(bodies.items()):
+    for n, (driver, body) in enumerate(bodies.items()):
         rests = "dict.fromkeys(rests)" if edges[driver] > 1 else "rests"
         functions.append(
-            f"def evaluate_{n}(r, L):\n    out = []; rests = []; missing = []\n" + "\n".join(lines) + "\n"
+            f"def evaluate_{n}(r, L):\n    out = []; rests = []; missing = []\n" + "\n".join(body) + "\n"
             f"    return new(Evaluation, (tuple(out), tuple({rests}), tuple(missing)))\n"
         )
     code = "\n\n".join([*functions, *program.functions])
@@ -223,33 +233,35 @@ def compile_mapping(
     return CompiledMapping(source, catalogue, fingerprint, tables, tuple(program.lookups), files, columns, code)
 
 
-def _check_tables(source: SourceConfig, catalogue: Catalogue, prefix: str, found: list[Problem]) -> None:
+def _check_names(source: SourceConfig, catalogue: Catalogue, lines: Lines, file: str, found: list[Problem]) -> None:
     """Names in source.yaml that mean nothing are mistakes."""
-    file = prefix + sources.FILE
+
+    def wrong(reason: str, *path: Any) -> None:
+        found.append(Problem(file, lines.of(*path), 1, f"{path[0]}: {reason}"))
+
     for table in source.deletions:
         if table not in catalogue.tables:
-            found.append(Problem(file, 1, 1, f"deletions: no table {table} in catalog.json"))
+            wrong(f"no table {table} in catalog.json", "deletions", table)
     for table, keys in source.unique.items():
-        columns = catalogue.tables[table].columns if table in catalogue.tables else None
-        if columns is None:
-            found.append(Problem(file, 1, 1, f"unique: no table {table} in catalog.json"))
-        for key in keys if columns is not None else ():
-            for column in key:
-                if columns is not None and column not in columns:
-                    found.append(Problem(file, 1, 1, f"unique: table {table} has no column {column}"))
-    for name, columns_of in source.statuses.items():
+        if table not in catalogue.tables:
+            wrong(f"no table {table} in catalog.json", "unique", table)
+            continue
+        for column in itertools.chain.from_iterable(keys):
+            if column not in catalogue.tables[table].columns:
+                wrong(f"table {table} has no column {column}", "unique", table)
+    for name, columns in source.statuses.items():
         kind = file_kind(name)
         if isinstance(kind, str):
-            found.append(Problem(file, 1, 1, f"statuses: {name}: {kind}"))
+            wrong(f"{name}: {kind}", "statuses", name)
             continue
-        for column, codes in columns_of.items():
+        for column, codes in columns.items():
             known = status_symbols(name, column)
             if not known:
-                found.append(Problem(file, 1, 1, f"statuses: {name} has no status column {column}"))
+                wrong(f"{name} has no status column {column}", "statuses", name, column)
             for code, symbol in codes.items() if known else ():
                 if symbol not in known:
-                    reason = f"statuses: {name}: {column}: {code!r}: no symbol {symbol}: {', '.join(known)}"
-                    found.append(Problem(file, 1, 1, reason))
+                    reason = f"{name}: {column}: {code!r}: no symbol {symbol}: {', '.join(known)}"
+                    wrong(reason, "statuses", name, column, code)
 
 
 def _expanded(source: SourceConfig, file: str, text: str, prefix: str, found: list[Problem]) -> list[tuple[str, str]]:

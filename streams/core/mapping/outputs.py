@@ -1,142 +1,23 @@
-"""What the columns of each file must be, and the lines of generated code that make its output rows."""
+"""Writes the lines of generated code that make a SELECT's output row, and checks its columns before any row is seen."""
 
 from __future__ import annotations
 
 import datetime as dt
 import zoneinfo
 from collections.abc import Mapping
-from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any
 
 from sqlglot import exp
 
-from schemas.contract import schema_of
-from schemas.records import QUANTITY_SCALE, Bucket, ItemPart, LocationPart
-from streams.core.mapping import problems, semantics
+from schemas.records import QUANTITY_SCALE, Bucket
+from streams.core.mapping import problems
 from streams.core.mapping.catalogue import Kind
 from streams.core.mapping.expressions import Names, Value
-from streams.core.mapping.model import OrderRow, Posting, RowError
+from streams.core.mapping.files import FileKind, Rule
 from streams.core.mapping.problems import Problem
+from streams.core.mapping.row_checks import BUCKETS, RUNTIME
 from streams.core.mapping.select import Select
 
-BUCKETS = {bucket.value: bucket for bucket in Bucket if bucket is not Bucket.UNKNOWN}
 ALL_BUCKETS = frozenset(BUCKETS.values())
-_WHOLE_DIGITS = 29
-"""Digits before the point that the contract's decimal(38, 9) holds."""
-_LIMIT = Decimal(10) ** _WHOLE_DIGITS
-
-_KEY, _TEXT, _QUANTITY, _INT, _BOOL, _DATE, _MOMENT, _STATUS, _BUCKET = (
-    "key", "text", "quantity", "integer", "condition", "date", "time stamp", "status", "bucket",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class FileKind:
-    """One kind of output file: its columns, in the words of the contract."""
-
-    name: str
-    required: Mapping[str, str]
-    optional: Mapping[str, str]
-
-    @property
-    def columns(self) -> dict[str, str]:
-        return {**self.required, **self.optional}
-
-
-_QUANTITIES = ("ordered", "allocated", "picked", "packed", "shipped", "delivered", "returned", "cancelled")
-FILE_KINDS = {
-    kind.name: kind
-    for kind in (
-        FileKind(
-            "postings",
-            {"sku": _KEY, "location": _TEXT, "bucket": _BUCKET, "quantity": _QUANTITY},
-            {"due": _DATE, "reference": _TEXT},
-        ),
-        FileKind(
-            "items",
-            {"sku": _KEY},
-            {
-                "name": _TEXT,
-                "unit": _TEXT,
-                "unit_digits": _INT,
-                "tracked": _BOOL,
-                "backorder_limit": _QUANTITY,
-                "active": _BOOL,
-            },
-        ),
-        FileKind("locations", {"location": _KEY}, {"name": _TEXT, "kind": _TEXT, "time_zone": _TEXT, "active": _BOOL}),
-        FileKind(
-            "orders",
-            {"order_id": _KEY},
-            {
-                "number": _TEXT,
-                "channel": _TEXT,
-                "customer": _TEXT,
-                "placed_at": _MOMENT,
-                "due": _DATE,
-                "financial_status": _STATUS,
-                "execution_status": _STATUS,
-                "delivery_status": _STATUS,
-                "presentation_status": _STATUS,
-                "as_of": _MOMENT,
-            },
-        ),
-        FileKind(
-            "order_lines",
-            {"order_id": _KEY, "line_id": _KEY},
-            {
-                "sku": _TEXT,
-                "location": _TEXT,
-                "unit": _TEXT,
-                **dict.fromkeys(_QUANTITIES, _QUANTITY),
-                "due": _DATE,
-                "as_of": _MOMENT,
-            },
-        ),
-        FileKind(
-            "shipments",
-            {"shipment_id": _KEY},
-            {
-                "order_id": _TEXT,
-                "line_id": _TEXT,
-                "number": _TEXT,
-                "carrier": _TEXT,
-                "tracking": _TEXT,
-                "status": _STATUS,
-                "quantity": _QUANTITY,
-                "shipped_at": _MOMENT,
-                "delivered_at": _MOMENT,
-                "as_of": _MOMENT,
-            },
-        ),
-    )
-}
-_LATER = {"components": "kits", "crosswalk": "crosswalks"}
-
-
-def file_kind(file: str) -> tuple[FileKind, str] | str:
-    """The kind and posting view of a file name without `.sql`, or why there is none."""
-    name, _, view = file.partition(".")
-    if name in _LATER:
-        return f"{_LATER[name]} are not built yet: leave {file}.sql out"
-    kind = FILE_KINDS.get(name)
-    if kind is None:
-        return f"no output has this name: {', '.join(f'{known}.sql' for known in FILE_KINDS)} or postings.<view>.sql"
-    if view and name != "postings":
-        return f"only postings has views: {name}.sql"
-    return kind, view
-
-
-def status_symbols(file: str, column: str) -> tuple[str, ...]:
-    """What a status column may be mapped to, by the contract; empty: the file has no such status column."""
-    kind = FILE_KINDS.get(file)
-    if kind is None or kind.columns.get(column) != _STATUS:
-        return ()
-    for part in schema_of("shipment.v1" if file == "shipments" else "order.v1")["fields"]:
-        if part["name"] == column:
-            return tuple(symbol for symbol in part["type"]["symbols"] if symbol != "unknown")
-    return ()
 
 
 class Binder:
@@ -161,7 +42,7 @@ class Binder:
         self.buckets: frozenset[Bucket] = frozenset()
         """Buckets of the SELECT bound last."""
         zone = dt.UTC if time_zone == "UTC" else zoneinfo.ZoneInfo(time_zone)
-        names.values.update(_RUNTIME, ZONE=zone)
+        names.values.update(RUNTIME, ZONE=zone)
 
     def bind(self, select: Select, nodes: list[exp.Expr]) -> list[str]:
         """Lines that append this SELECT's output row; loads are written on the way.  Raises Refused."""
@@ -199,14 +80,14 @@ class Binder:
                 self.found.append(Problem(file, *at, f"{said}: {known}"))
             elif name in names[:n]:
                 self.found.append(Problem(file, *at, f"column {name} stands there twice"))
-            elif self.kind.columns[name] == _STATUS and not self.statuses.get(name):
+            elif self.kind.columns[name] == Rule.STATUS and not self.statuses.get(name):
                 reason = f"{name}: source.yaml maps no codes: add statuses: {self.kind.name}: {name}: {{code: symbol}}"
                 self.found.append(Problem(file, *at, reason))
         for name in self.kind.required:
             if name not in names:
                 self.found.append(Problem(file, *problems.place(nodes[0]), f"column {name} is missing"))
 
-    def _wrong(self, rule: str, value: Value, node: exp.Expr, select: Select) -> str:
+    def _wrong(self, rule: Rule, value: Value, node: exp.Expr, select: Select) -> str:
         """Why this value cannot be this column, with the way out; '' when it can."""
         if value.kind == Kind.OTHER:
             return "this column's type is not supported"
@@ -217,22 +98,22 @@ class Binder:
         if value.padded and not select.expressions.mariadb:
             return "a CHAR(n) column carries its blanks: TRIM it"
         if value.kind == Kind.NULL:
-            return "is always NULL" if rule in (_KEY, _BUCKET) else ""
-        if rule == _BUCKET:
+            return "is always NULL" if rule in (Rule.KEY, Rule.BUCKET) else ""
+        if rule == Rule.BUCKET:
             return self._wrong_bucket(value, node)
         fitting = {
-            _KEY: (Kind.TEXT,),
-            _TEXT: (Kind.TEXT,),
-            _STATUS: (Kind.TEXT, Kind.INT),
-            _QUANTITY: (Kind.INT, Kind.EXACT),
-            _INT: (Kind.INT,),
-            _BOOL: (Kind.BOOL, Kind.INT) if select.expressions.mariadb else (Kind.BOOL,),
-            _DATE: (Kind.DATE,),
-            _MOMENT: (Kind.STAMP, Kind.INSTANT),
+            Rule.KEY: (Kind.TEXT,),
+            Rule.TEXT: (Kind.TEXT,),
+            Rule.STATUS: (Kind.TEXT, Kind.INT),
+            Rule.QUANTITY: (Kind.INT, Kind.EXACT),
+            Rule.INT: (Kind.INT,),
+            Rule.CONDITION: (Kind.BOOL, Kind.INT) if select.expressions.mariadb else (Kind.BOOL,),
+            Rule.DATE: (Kind.DATE,),
+            Rule.MOMENT: (Kind.STAMP, Kind.INSTANT),
         }[rule]
         if value.kind not in fitting:
             return f"{value.kind} where {fitting[0]} is needed: CAST it"
-        if rule == _QUANTITY and value.scale is not None and value.scale > QUANTITY_SCALE:
+        if rule == Rule.QUANTITY and value.scale is not None and value.scale > QUANTITY_SCALE:
             return f"{value.scale} digits after the point, the contract holds {QUANTITY_SCALE}: ROUND it"
         return ""
 
@@ -303,13 +184,13 @@ class Binder:
         attributes = [
             f"{name!r}: {self._attribute(self.kind.columns[name], value)}"
             for name, value in v.items()
-            if name not in identity and self.kind.columns[name] != _STATUS
+            if name not in identity and self.kind.columns[name] != Rule.STATUS
         ]
         if kind == "shipment":
             attributes.insert(0, "'shipment_id': _shipment_id")
         lines += [f"_a = {{{', '.join(attributes)}}}", "_raw = {}", "_un = []"]
         for name, value in v.items():
-            if self.kind.columns[name] == _STATUS:
+            if self.kind.columns[name] == Rule.STATUS:
                 symbols = self.names.constant(f"statuses {self.kind.name} {name}", dict(self.statuses.get(name, {})))
                 code = self._status_text(value)
                 lines.append(f"map_status(_a, _raw, _un, {name!r}, {code}, {symbols})")
@@ -321,7 +202,7 @@ class Binder:
             return value.code
         return f"(str(_v) if (_v := {value.code}) is not None else None)" if value.nullable else f"str({value.code})"
 
-    def _attribute(self, rule: str, value: Value) -> str:
+    def _attribute(self, rule: Rule, value: Value) -> str:
         if value.kind in (Kind.TEXT, Kind.DATE, Kind.NULL):
             return value.code
         form = {
@@ -374,84 +255,3 @@ def _literals(node: exp.Expr) -> set[str] | None:
         known = [texts for texts in found if texts is not None]
         return set().union(*known) if len(known) == len(found) else None
     return None
-
-
-# What the generated lines call.
-
-
-def bad_key(name: str, value: str | None) -> None:
-    """Raises RowError."""
-    if not value:
-        raise RowError("row-unmappable", f"{name} is {'NULL' if value is None else 'empty'}")
-    raise RowError("row-unmappable", f"{name} {value!r} begins with ~, which is onhand's own")
-
-
-def bad_bucket(value: str | None) -> None:
-    """Raises RowError."""
-    raise RowError("row-unmappable", f"bucket {value!r} is none of {', '.join(BUCKETS)}")
-
-
-def bad_quantity(value: Decimal | None) -> None:
-    """Raises RowError."""
-    if value is None:
-        raise RowError("row-unmappable", "quantity is NULL")
-    raise RowError("row-unmappable", f"quantity {value} has more than {_WHOLE_DIGITS} digits before the point")
-
-
-def fine_enough(value: Decimal) -> None:
-    """Raises RowError when a quantity has digits the contract cannot hold."""
-    if int(value.as_tuple().exponent) < -QUANTITY_SCALE and semantics.round_half_up(value, QUANTITY_SCALE) != value:
-        raise RowError("row-unmappable", f"quantity {value} has more than {QUANTITY_SCALE} digits after the point")
-    if not -_LIMIT < value < _LIMIT:
-        bad_quantity(value)
-
-
-def quantity_text(value: Decimal) -> str:
-    """Plain text of a quantity.  Raises RowError."""
-    fine_enough(value)
-    return short_text(value)
-
-
-def short_text(value: Decimal) -> str:
-    """Plain text of a quantity whose digits after the point are known to be few.  Raises RowError."""
-    if not -_LIMIT < value < _LIMIT:
-        bad_quantity(value)
-    return format(value if value else abs(value), "f")
-
-
-def map_status(
-    attributes: dict[str, str | None],
-    raw: dict[str, str | None],
-    unmapped: list[str],
-    name: str,
-    code: str | None,
-    symbols: Mapping[str, str],
-) -> None:
-    """The contract's symbol of a source's code; a code that source.yaml does not map is never guessed."""
-    raw[name] = code
-    if code is None:
-        attributes[name] = None
-    elif code in symbols:
-        attributes[name] = symbols[code]
-    else:
-        unmapped.append(name)
-
-
-_RUNTIME: dict[str, Any] = {
-    "new": tuple.__new__,
-    "Posting": Posting,
-    "ItemPart": ItemPart,
-    "LocationPart": LocationPart,
-    "OrderRow": OrderRow,
-    "BUCKETS": BUCKETS,
-    "LIMIT": _LIMIT,
-    "MINUS_LIMIT": -_LIMIT,
-    "read_day": dt.date.fromisoformat,
-    "bad_key": bad_key,
-    "bad_bucket": bad_bucket,
-    "bad_quantity": bad_quantity,
-    "fine_enough": fine_enough,
-    "quantity_text": quantity_text,
-    "short_text": short_text,
-    "map_status": map_status,
-}

@@ -27,7 +27,7 @@ class SourceConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,47}$")
     """Names the topic cdc.<name>, the lane and the connector; equals the folder's name."""
     kind: Literal["postgres", "mariadb"]
     """Database product: parser, semantics, positions and audit follow it."""
@@ -62,10 +62,11 @@ class SourceConfig(BaseModel):
         return value
 
 
-class _Lines(dict[tuple[Any, ...], int]):
-    """Path of a YAML value → its line."""
+class Lines(dict[tuple[Any, ...], int]):
+    """Path of a YAML value → its line, from 1."""
 
-    def of(self, path: tuple[Any, ...]) -> int:
+    def of(self, *path: Any) -> int:
+        """The line of this value, or of the nearest one around it."""
         while path and path not in self:
             path = path[:-1]
         return self.get(path, 1)
@@ -80,7 +81,7 @@ def load_source(path: Path) -> SourceConfig:
 
 def parse_source(text: str, file: str = FILE) -> SourceConfig:
     """Raises InvalidInput with every mistake, one a line."""
-    lines = _Lines()
+    lines = Lines()
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         raw = yaml.safe_load(text)
@@ -97,14 +98,23 @@ def parse_source(text: str, file: str = FILE) -> SourceConfig:
         for e in error.errors():
             where = ".".join(map(str, e["loc"]))
             reason = e["msg"].removeprefix("Value error, ")
-            found.append(f"{file}:{lines.of(tuple(e['loc']))}: {where}: {reason}")
+            found.append(f"{file}:{lines.of(*e['loc'])}: {where}: {reason}")
         raise InvalidInput("\n".join(found)) from None
     if found:
         raise InvalidInput("\n".join(found))
     return config
 
 
-def _note_lines(node: yaml.Node, path: tuple[Any, ...], lines: _Lines) -> list[tuple[str, int]]:
+def lines_of(text: str) -> Lines:
+    """Where everything of a valid source.yaml stands."""
+    lines = Lines()
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    if node is not None:
+        _note_lines(node, (), lines)
+    return lines
+
+
+def _note_lines(node: yaml.Node, path: tuple[Any, ...], lines: Lines) -> list[tuple[str, int]]:
     """Notes every value's line; answers the keys that stand twice."""
     twice = []
     if isinstance(node, yaml.MappingNode):
