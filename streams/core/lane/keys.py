@@ -33,10 +33,13 @@ from streams.core.mapping.model import Lookup, LookupKey, Mapping, Posting, RowE
 
 ZERO = b"\0"
 TAG_BYTES = 4
+KNOWN_NAMES = 100_000
+"""Names of one lookup held in memory at most."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decode_balance = msgspec.msgpack.Decoder(tuple[str | None, str, str, str, str | None])
 _balance_header = b"\x95"
+_buckets = {bucket.value: bucket for bucket in Bucket}
 
 
 def clean(text: str, what: str) -> bytes:
@@ -97,7 +100,7 @@ class BalanceName:
 
     def __init__(self, balance: bytes) -> None:
         self.reference, bucket, self.view, self.location, due = _decode_balance.decode(balance)
-        self.bucket = Bucket(bucket)
+        self.bucket = _buckets[bucket]
         self.due = None if due is None else dt.date.fromisoformat(due)
 
 
@@ -115,11 +118,19 @@ class LookupNames:
         if len(set(self._tags)) != len(self._tags):
             raise Fatal(f"two lookups share a tag: {[tuple(lookup) for lookup in mapping.lookups]}; rename an alias")
         self._dump = mapping.dump_lookup_key
+        self._known: list[dict[LookupKey, bytes]] = [{} for _ in self._tags]
 
     def name(self, lookup: int, key: LookupKey) -> bytes:
         """`<tag> <length> <key>`: no name is the beginning of another."""
-        dumped = self._dump(key)
-        return self._tags[lookup] + len(dumped).to_bytes(2, "big") + dumped
+        known = self._known[lookup]
+        name = known.get(key)
+        if name is None:
+            dumped = self._dump(key)
+            name = self._tags[lookup] + len(dumped).to_bytes(2, "big") + dumped
+            if len(known) >= KNOWN_NAMES:
+                known.clear()
+            known[key] = name
+        return name
 
 
 def lookup_tag(lookup: Lookup) -> bytes:

@@ -102,6 +102,8 @@ class Sums:
         return found
 
     def _is_evidence(self, balance: bytes) -> bool:
+        if b"fulfilled" not in balance and b"received" not in balance:
+            return False
         name = BalanceName(split_sku(balance)[1])
         return name.bucket in EVIDENCE and name.reference is not None
 
