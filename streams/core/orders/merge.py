@@ -177,8 +177,8 @@ class _Merging:
         """Every shipment of the order, by shipment_id."""
         by_shipment: dict[str, dict[str, dict[str, Statement]]] = {}
         for part_id, said in self.state.said("shipment").items():
-            shipment_id, _, line_id = part_id.rpartition("/")
-            by_shipment.setdefault(shipment_id or line_id, {})[line_id if shipment_id else ""] = said
+            shipment_id, line_id = _split(part_id, said)
+            by_shipment.setdefault(shipment_id, {})[line_id] = said
         for shipment_id, lines in sorted(by_shipment.items()):
             newest: dict[str, Statement] = {}
             for said in lines.values():
@@ -211,6 +211,16 @@ class _Merging:
                 since_us=since_us,
             )
         )
+
+
+def _split(part_id: str, said: dict[str, Statement]) -> tuple[str, str]:
+    """shipment_id and line_id of a shipment line; either may hold a slash, so the stated shipment_id decides."""
+    for statement in said.values():
+        stated = statement.attributes.get("shipment_id")
+        if stated is not None and part_id.startswith(stated + "/"):
+            return stated, part_id[len(stated) + 1 :]
+    shipment_id, _, line_id = part_id.rpartition("/")
+    return shipment_id or line_id, line_id if shipment_id else ""
 
 
 def _rank(statement: Statement) -> tuple[bool, int, int]:

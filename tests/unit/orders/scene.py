@@ -47,8 +47,8 @@ def line(line_id: str = "SO-1-1", **attributes: str | None) -> OrderPart:
     return OrderPart(kind="line", part_id=line_id, attributes=attributes)
 
 
-def shipment(shipment_id: str = "SHP-1", line_id: str = "SO-1-1", **attributes: str | None) -> OrderPart:
-    return OrderPart(kind="shipment", part_id=f"{shipment_id}/{line_id}", attributes=attributes)
+def shipment(number: str = "SHP-1", line_id: str = "SO-1-1", **attributes: str | None) -> OrderPart:
+    return OrderPart(kind="shipment", part_id=f"{number}/{line_id}", attributes=attributes)
 
 
 def gone(kind: str, part_id: str, deletion: str = "removed") -> OrderPart:

@@ -190,8 +190,8 @@ def test_shipments_stand_in_the_orders_partition_and_vanish_with_a_tombstone() -
     scene.say("erp", header(number="1"))
     scene.say(
         "wms",
-        shipment("SHP-1", "SO-1-1", status="shipped", carrier="X", quantity="2", shipped_at="5", number="77"),
-        shipment("SHP-1", "SO-1-2", status="shipped", carrier="X", quantity="1", shipped_at="5", number="77"),
+        shipment("SHP-1", "SO-1-1", status="shipped", carrier="X", quantity="2", shipped_at="5", tracking="77"),
+        shipment("SHP-1", "SO-1-2", status="shipped", carrier="X", quantity="1", shipped_at="5", tracking="77"),
     )
     scene.run()
     [known] = scene.shipments().values()
@@ -204,6 +204,15 @@ def test_shipments_stand_in_the_orders_partition_and_vanish_with_a_tombstone() -
     scene.say("wms", gone("shipment", "SHP-1/SO-1-1"), gone("shipment", "SHP-1/SO-1-2"))
     scene.run()
     assert scene.shipments() == {}
+
+
+def test_a_slash_in_a_shipments_number_or_line_is_only_a_character() -> None:
+    scene = Scene()
+    scene.say("erp", header(number="1"))
+    scene.say("wms", shipment("9/1", "7/2", shipment_id="9/1", quantity="1"))
+    scene.run()
+    [known] = scene.shipments().values()
+    assert (known.shipment_id, [x.line_id for x in known.lines]) == ("9/1", ["7/2"])
 
 
 @pytest.mark.parametrize("withdrawn_first", [True, False])
