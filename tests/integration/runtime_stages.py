@@ -1,7 +1,7 @@
 """Two small pure stages in chain, and the process that runs one: rows → sums per sku → positions.
 
 `rows` keeps source rows and their sums per sku, as far as its partition sees them; `positions` merges the partitions'
-sums.  Run as `python -m tests.integration.runtime_stages rows|positions RUN KAFKA DATA_DIR INSTANCE SESSION_S`.
+sums.  Run as `python -m tests.integration.runtime_stages rows|positions RUN KAFKA DATA_DIR INSTANCE SESSION_S [POLL]`.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def build(kind: str, run: str) -> _Counting:
     return PositionsStage(f"positions-{run}", f"sums-{run}", f"positions-{run}")
 
 
-def main(kind: str, run: str, kafka: str, data_dir: str, instance: str, session_s: str) -> int:
+def main(kind: str, run: str, kafka: str, data_dir: str, instance: str, session_s: str, poll: str = "400") -> int:
     logging.basicConfig(
         level=logging.INFO,
         stream=sys.stderr,
@@ -150,7 +150,7 @@ def main(kind: str, run: str, kafka: str, data_dir: str, instance: str, session_
         kafka=kafka,
         data_dir=Path(data_dir),
         instance=instance,
-        tuning=Tuning(session_timeout_s=float(session_s), max_poll_records=400),
+        tuning=Tuning(session_timeout_s=float(session_s), max_poll_records=int(poll)),
     )
 
 

@@ -65,9 +65,9 @@ class PartitionStore:
         return value
 
     def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """Pairs whose key begins with `prefix`, key ≥ `start`, ascending, as of the call."""
+        """Pairs whose key begins with `prefix`, key ≥ `start`, ascending, as of the call; without the runtime's keys."""
         iterator = self._db.iter(ReadOptions())
-        iterator.seek(max(prefix, start))
+        iterator.seek(max(prefix, start, b"\1"))
         while iterator.valid():
             key = iterator.key()
             if not key.startswith(prefix):
