@@ -1,0 +1,163 @@
+"""The running chain as the fault tests use it: break something, look at what people would look at, audit."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from onhand.demo import databases as db
+from onhand.demo.audit import compare_positions, compare_promises, compare_shop
+from onhand.demo.system import DemoSystem
+from onhand.demo.traffic import Pace, Traffic
+from onhand.demo.truth import read_facts
+from onhand.health import ask_health
+from onhand.stack.local import settings_environment
+from schemas.records import ExceptionRecord, ExceptionStatus
+
+SETTLE_S = 90.0
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out + self.err
+
+
+class Chain:
+    """A filled demo system on a project folder of its own."""
+
+    def __init__(self, system: DemoSystem, project: Path) -> None:
+        self.system, self.project = system, project
+
+    # ------------------------------------------------------------ doing
+
+    def command(self, *arguments: str, project: Path | None = None, **variables: str) -> Done:
+        """The command line, on another project folder or with other settings if wanted; it may fail."""
+        environment = settings_environment(self.system.settings) | variables
+        if project is not None:
+            environment["ONHAND_PROJECT_DIR"] = str(project)
+        done = subprocess.run(
+            [sys.executable, "-m", "onhand.cli.main", *arguments],
+            env={**_outer_environment(), **environment},
+            cwd=project or self.project,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def erp(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
+        """One statement in the ERP, committed; its rows, if it has any."""
+        with db.connect_erp(self.system.erp) as connection:
+            cursor = connection.execute(text.encode(), values or None)
+            return [] if cursor.description is None else cursor.fetchall()
+
+    def wms(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
+        """One statement in the WMS, committed; its rows, if it has any."""
+        with db.connect_wms(self.system.wms) as connection, connection.cursor() as cursor:
+            cursor.execute(text, values or None)
+            return list(cursor.fetchall())
+
+    @contextmanager
+    def traffic(self, transactions_per_s: float = 15.0) -> Iterator[Traffic]:
+        """Business goes on meanwhile; a transaction that fails in its database fails the test."""
+        system = self.system
+        pace = Pace(transactions_per_s=transactions_per_s, erp_posts_after_s=2.0)
+        traffic = Traffic(system.erp, system.wms, system.business, system.rng, pace, system.today)
+        traffic.start()
+        try:
+            yield traffic
+        finally:
+            traffic.stop()
+        assert not traffic.schedule.failures
+
+    # ------------------------------------------------------------ looking
+
+    def wait(self, what: str, condition: Callable[[], object], timeout_s: float = SETTLE_S) -> None:
+        """Until the condition holds."""
+        self.system.wait(what, lambda: bool(condition()), timeout_s)
+
+    def exceptions(self, code: str = "", *, source: str | None = None) -> list[ExceptionRecord]:
+        """Open exceptions of a code (empty: of any)."""
+        return [
+            record
+            for record in self.system.newest("exception.v1").values()
+            if record.status is not ExceptionStatus.CLOSED
+            and code in ("", record.code)
+            and source in (None, record.source)
+        ]
+
+    def exception(self, code: str, subject: str = "") -> ExceptionRecord:
+        """Wait for the one open exception of this code about a subject that contains this text."""
+        found: list[ExceptionRecord] = []
+
+        def is_there() -> bool:
+            found[:] = [record for record in self.exceptions(code) if subject in record.subject]
+            return bool(found)
+
+        self.wait(f"an exception {code} {subject}", is_there)
+        assert len(found) == 1, found
+        return found[0]
+
+    def closed(self, identity: str) -> None:
+        """Wait until this exception is closed."""
+        self.wait(f"{identity} to close", lambda: all(record.id != identity for record in self.exceptions()))
+
+    def tag(self, sku: str) -> Any:
+        """What the shop holds of an item."""
+        return self.system.shop.tags[sku]
+
+    def restarts(self) -> dict[str, int]:
+        """How often each process was started again."""
+        return {row.name: row.restarts for row in self.system.stack.rows()}
+
+    def running(self) -> bool:
+        """Every process is there and well."""
+        return all(row.state in ("ready", "running") for row in self.system.stack.rows())
+
+    def health(self, process: str) -> dict[str, Any]:
+        """The health answer of a process."""
+        return ask_health(self.system.settings.data_dir, process)
+
+    def differences(self) -> list[str]:
+        """The demo's audit: promise and position against hand-written SQL, the shop against the promise.
+
+        Waits until every commit of now is in every promise, then until nothing differs or the time is up.
+        """
+        stopped_us = time.time_ns() // 1000
+        system = self.system
+        self.wait("the last commit to be in every promise", lambda: system.promised_up_to(stopped_us))
+        with db.connect_erp(system.erp) as erp, db.connect_wms(system.wms) as wms:
+            facts = read_facts(erp, wms)
+        deadline = time.monotonic() + SETTLE_S
+        while True:
+            promises = system.newest("inventory.atp.v1")
+            today = dt.datetime.now(dt.UTC).date()
+            found = [
+                *compare_positions(facts, system.newest("inventory.position.v1")),
+                *compare_promises(facts, promises, today),
+                *compare_shop(promises, system.shop.held()),
+            ]
+            if not found or time.monotonic() > deadline:
+                return [str(difference) for difference in found]
+            time.sleep(0.5)
+
+
+def _outer_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("ONHAND_")}
