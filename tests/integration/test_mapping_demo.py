@@ -227,14 +227,16 @@ def test_the_audit_is_empty_until_a_balance_is_falsified(kind: str, postgres: Da
         mapping = mapping_of(kind, there.catalogue)
         state = lane_state([o for o in evaluated(there, mapping).outputs if isinstance(o, Posting)])
     position, totals = read_database(mapping, target(at))
+    assert position.startswith("lsn:" if kind == "postgres" else "binlog:")
     assert len(totals) > 100
-    report = audit(mapping, target(at), lambda: position, lambda: state)
+    beyond = "lsn:9223372036854775807" if kind == "postgres" else "binlog:999999:0"
+    report = audit(mapping, target(at), lambda: beyond, lambda: state)
     assert (report.differences, report.undecided, report.rounds) == ([], [], 1)
 
     key = next(iter(state))
     wrong = decode_sum(state[key])
     state[key] = msgspec.msgpack.encode(Sum(wrong.postings, wrong.quantity + 1))
-    report = audit(mapping, target(at), lambda: position, lambda: state)
+    report = audit(mapping, target(at), lambda: beyond, lambda: state)
     assert (len(report.differences), report.undecided, report.rounds) == (1, [], 2)
     assert report.differences[0].here.quantity - report.differences[0].there.quantity == 1
     assert compare({}, {}) == []
