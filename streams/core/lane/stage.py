@@ -31,8 +31,8 @@ from streams.core.log.transactions import Group, cut
 from streams.core.mapping.model import Mapping
 from streams.core.unit import UNIT_BYTES, InputRecord, Output, Settled, View
 
-ROW_COST = 700
-"""Bytes a row costs in a unit beside its own columns: sums, entries, outputs owed."""
+ROW_COST = 1000
+"""Bytes a row costs in a unit beside half its record: sums, entries, outputs owed, and exceptions when half are bad."""
 UNIT_COST = UNIT_BYTES * 3 // 4
 BAD_WINDOW, BAD_LEAST = 1000, 100
 """When more than half of the last rows, and at least so many, were bad, the lane stops: a bad release, not bad rows."""
@@ -106,7 +106,7 @@ class LaneStage:
         self._waiting = queues(state)
         self._closed = closed_exceptions(state)
         self._lookups = Lookups(self._mapping, self._load_live)
-        return Settled(owed=(PROGRESS,), memo=dump_memo(self._memo), more=outstanding(self._memo))
+        return Settled(owed=(PROGRESS,), memo=dump_memo(self._memo), more=self._more())
 
     def work(self, state: View, records: Sequence[InputRecord], now_us: int) -> Settled:
         """Raises Fatal when most of what arrives is bad, or when another mapping is needed."""
@@ -252,7 +252,11 @@ class LaneStage:
         if progress or due or statement != self._stated:
             self._stated, self._stated_us = statement, fold.now_us
             all_owed.append(PROGRESS)
-        return Settled(consumed, all_owed, dump_memo(memo), outstanding(memo))
+        return Settled(consumed, all_owed, dump_memo(memo), self._more())
+
+    def _more(self) -> bool:
+        """Work lists stand still while the mapping waits for its switch."""
+        return self._memo.mapping == self._mapping.fingerprint and outstanding(self._memo)
 
     # -- watching
 

@@ -35,8 +35,7 @@ def outstanding(memo: Memo) -> bool:
         or (memo.evaluating is not None and not memo.deferred)
         or (memo.reasserting and not memo.deferred)
         or memo.retrying
-        or memo.owing
-        or (memo.restating is not None and not memo.silent)
+        or ((memo.owing or memo.restating is not None) and not memo.silent)
         or ready_to_speak(memo)
     )
 
@@ -77,9 +76,11 @@ class WorkLists:
             self._intake.continue_retrying()
         elif ready_to_speak(memo):
             self._speak()
+        elif memo.silent:
+            return
         elif memo.owing:
             self.owed, memo.owing = drain(self._fold.state)
-        elif memo.restating is not None and not memo.silent:
+        elif memo.restating is not None:
             self._restate(memo.restating)
 
     def _speak(self) -> None:

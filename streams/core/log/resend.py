@@ -57,3 +57,10 @@ class Mark(msgspec.Struct, array_like=True, frozen=True):
         if not spaces.issubset(known):
             known = tuple(sorted(spaces.union(known)))
         return Mark(position, max(self.committed_us, committed_us), known)
+
+    def seen(self, committed_us: int, spaces: frozenset[str]) -> Mark:
+        """The mark after a transaction that its own END did not close: it may be resent, so the position stands."""
+        if self.position is None:
+            return self
+        known = self.spaces if spaces.issubset(self.spaces) else tuple(sorted(spaces.union(self.spaces)))
+        return Mark(self.position, max(self.committed_us, committed_us), known)

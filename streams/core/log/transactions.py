@@ -71,6 +71,7 @@ def cut(events: Sequence[Event], mark: Mark, open_transaction: str | None) -> It
                 transaction = event.transaction
                 if transaction != group.transaction and transaction is not None:
                     if group.transaction is not None or group.events:
+                        mark = mark.seen(group.committed_us or 0, group.spaces)
                         new_space, group.new_space = group.new_space, False
                         yield _close(group, index, mark)
                         group = Group(new_space=new_space)

@@ -221,6 +221,13 @@ def test_begin_of_another_id_alone_closes_nothing_a_fresh_row_does() -> None:
     assert groups[0].mark.position is None, "not closed by its own END: it may be resent"
 
 
+def test_a_transaction_without_end_is_no_new_space_when_it_is_resent() -> None:
+    marked = Mark(Position(1, 1), 1, ("s",))
+    late = [stream((1, 2), 9), begin("8"), stream((3, 4), 5, transaction="8"), end("8")]
+    (*_, last) = (group for group in cut(late, marked, None) if group.events)
+    assert last.mark.judge(stream((1, 2), 9)) is Verdict.RESENT
+
+
 def test_a_second_begin_of_the_same_id_continues() -> None:
     assert shape([begin("7"), stream((1, 2)), begin("7"), stream((1, 3)), end("7")]) == [("7", [2, 3], True)]
 
