@@ -125,12 +125,12 @@ class PartitionOwner:
         async with self._lock:
             ports, partition = self.ports, self.partition
             started = time.monotonic()
-            recovery, standing, end = await asyncio.to_thread(self._recover)
+            recovery, standing, end, forgotten = await asyncio.to_thread(self._recover)
             if self.released:
                 return
             self._input_id, position = await asyncio.to_thread(self._check_input, standing.marker)
             late, seen = await asyncio.to_thread(self._check_outputs, standing.marker)
-            epoch = next_epoch(max(recovery.top.epoch, seen), ports.now_us())
+            epoch = next_epoch(max(recovery.top.epoch, seen, forgotten), ports.now_us())
             tenure = self._tenure = Tenure(
                 standing, Writer(epoch, secrets.randbits(64)), end, name=f"{ports.changelog}-{partition}"
             )
@@ -151,11 +151,15 @@ class PartitionOwner:
                 self.name, time.monotonic() - started, epoch, position, len(owed), len(standing.redo),
             )  # fmt: skip
 
-    def _recover(self) -> tuple[Recovery, Standing, int]:
-        """Bring the local store forward to the last closed unit of the changelog."""
+    def _recover(self) -> tuple[Recovery, Standing, int, int]:
+        """Bring the local store forward to the last closed unit of the changelog.
+
+        Answers what was found, where it stands, the changelog's end, and the epoch of a state that had to be dropped.
+        """
         ports, store, partition = self.ports, self.store, self.partition
         low, end = ports.reader.bounds(ports.changelog, partition)
         standing, origin = store.standing(), store.origin()
+        forgotten = standing.marker.epoch if standing.marker else 0
         stale = origin is not None and (
             origin.changelog_id != ports.changelog_id or time.time() - origin.written_s > STORE_AGE_S
         )
@@ -170,7 +174,7 @@ class PartitionOwner:
                 raise Fatal(f"{ports.changelog}-{partition} offset {record.offset}: not written by this runtime")
             writer = Writer.load(record.headers[WRITER_HEADER])
             recovery.feed(ChangelogRecord(record.offset, writer, record.key, record.value))
-        return recovery, recovery.finish(), end
+        return recovery, recovery.finish(), end, forgotten
 
     def _check_input(self, marker: Marker | None) -> tuple[str, int]:
         """(topic id, offset to start at).  Raises Fatal when records between the marker and the input are gone."""

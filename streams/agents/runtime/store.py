@@ -65,7 +65,7 @@ class PartitionStore:
         return value
 
     def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """Pairs whose key begins with `prefix`, key ≥ `start`, ascending, as of the call; without the runtime's keys."""
+        """Pairs whose key begins with `prefix`, key ≥ `start`, ascending, as of the call; never the runtime's own."""
         iterator = self._db.iter(ReadOptions())
         iterator.seek(max(prefix, start, b"\1"))
         while iterator.valid():

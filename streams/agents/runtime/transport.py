@@ -308,6 +308,8 @@ class Producer(driver.Producer):
             found = await self._ensure_producer().partitions_for(topic)
         except KafkaError as error:
             raise Fatal(f"output topic {topic}: {error!r}; create it: onhand topics apply") from error
+        if not found:
+            raise Fatal(f"output topic {topic} does not exist; create it: onhand topics apply")
         return len(found)
 
 
