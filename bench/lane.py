@@ -1,4 +1,6 @@
-"""Rows per second of CPU of the lane's core: decoding, the demo mappings, joins, sums, encoding of the outputs; state in memory.
+"""Rows per second of CPU of the lane's core: decoding, the demo mappings, joins, sums, encoding of the outputs.
+
+The state is in memory.
 
     python -m bench.lane [rows]
 
@@ -186,8 +188,8 @@ def main() -> None:
         units, outputs, written = drive(stage, view, shifted, 1000)
         took = time.process_time() - started
         print(
-            f"{source}: {rows / took:,.0f} rows/s of CPU ({rows} rows in {took:.2f} s, {units} units, {outputs} outputs, "
-            f"{written / rows:.0f} state bytes a row)"
+            f"{source}: {rows / took:,.0f} rows/s of CPU ({rows} rows in {took:.2f} s, {units} units, "
+            f"{outputs} outputs, {written / rows:.0f} state bytes a row)"
         )
 
 

@@ -1,0 +1,84 @@
+"""`make bench`: every figure, each beside its peer in the same run.  Prints tables; `--json` for machines.
+
+The stack is its own, on free ports, and gone afterwards.  Absolute figures depend on the machine; read the ratios.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench import chain, lane_process
+from onhand.demo.system import DemoSystem
+from onhand.stack.local import LocalStack
+
+PURE = ("bench.mapping", "bench.lane", "bench.inventory")
+
+
+def say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def pure() -> dict[str, str]:
+    """Output of the benchmarks that need no servers."""
+    found = {}
+    for module in PURE:
+        say(module)
+        done = subprocess.run([sys.executable, "-m", module], capture_output=True, text=True, check=True)
+        found[module] = done.stdout
+    return found
+
+
+def processes(folder: Path) -> dict[str, Any]:
+    """Lane and runtime as processes, beside plain Faust."""
+    with LocalStack(folder / "processes", components=("kafka", "registry"), tell=say) as stack:
+        say("bench.lane_process")
+        found = {"lane_process": lane_process.measure(stack.endpoints.kafka, stack.endpoints.registry_url)}
+        say("bench.runtime")
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.runtime", "--kafka", stack.endpoints.kafka],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found["runtime"] = json.loads(done.stdout)
+        stack.close(wipe=True)
+    return found
+
+
+def whole_chain(folder: Path, rate: float, seconds: float) -> dict[str, Any]:
+    """Commit → acknowledged beside commit → source log."""
+    with DemoSystem(folder / "chain", items=2000, seed=1, say=say) as system:
+        say("bench.chain")
+        return chain.measure(system, rate, seconds)
+
+
+@click.command()
+@click.option("--rate", default=200.0, show_default=True, help="Changes a second through the whole chain.")
+@click.option("--seconds", default=40.0, show_default=True, help="Measured time of the chain.")
+@click.option("--json", "as_json", is_flag=True)
+def main(rate: float, seconds: float, as_json: bool) -> None:
+    """Throughput and latency, each beside its peer in the same run."""
+    with tempfile.TemporaryDirectory(prefix="onhand-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # the databases' users must reach it
+        result: dict[str, Any] = {"pure": pure(), **processes(folder), "chain": whole_chain(folder, rate, seconds)}
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+        return
+    for module, text in result.pop("pure").items():
+        click.echo(f"{module}\n{text}")
+    for part, figures in result.items():
+        click.echo(part)
+        for figure, value in figures.items():
+            click.echo(f"  {figure:28} {value}")
+
+
+if __name__ == "__main__":
+    main()
