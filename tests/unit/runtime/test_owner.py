@@ -263,6 +263,24 @@ def test_outputs_that_somebody_else_wrote_over_are_due_with_the_next_unit(place:
     run(steps())
 
 
+def test_a_gap_before_our_own_outputs_is_somebody_elses_and_is_sent_again(tmp_path: Path) -> None:
+    async def steps() -> None:
+        place = Place(tmp_path, Tuning(watch_s=1e9))
+        owner = await place.owner()
+        place.broker.put("out", 0, b"k7", b"late")
+        place.feed(b"end")
+        await owner.work(place.chunk(0, 1))
+        await owner.tick()
+        await owner.release()
+        assert [(r.key, r.value) for r in place.broker.logs["out", 0]] == [
+            (b"k7", b"late"),
+            (b"k0", b"v"),
+            (b"k7", b"v"),
+        ]
+
+    run(steps())
+
+
 def test_progress_leaves_when_everything_else_is_acknowledged_and_all_means_every_partition(place: Place) -> None:
     async def steps() -> None:
         owner = await place.owner()
