@@ -125,7 +125,11 @@ def apply(names: Sequence[str], prune: bool, offline: bool, timeout_s: float, as
                 remove(orphan.name, client, forget=False, deadline_s=timeout_s, report=say)
                 detail = "removed; its offsets stay, and so does a PostgreSQL slot: drop it when it is not needed"
             outcomes.append(Outcome(orphan.name, Action.ORPHAN, detail))
-    show_rows([one.row() for one in outcomes], ["source", "action", "ok", "detail"], as_json=as_json)
+    if as_json:
+        show_json([one.row() for one in outcomes])
+    else:
+        for outcome in outcomes:  # a statement to copy must not be wrapped by a table
+            click.echo(f"{outcome.name}: {outcome.action}, {'ok' if outcome.ok else 'FAILED'}: {outcome.detail}")
     raise SystemExit(max((one.exit_code for one in outcomes), default=EXIT_OK))
 
 
@@ -145,13 +149,16 @@ def status(names: Sequence[str], as_json: bool) -> None:
         show_json(rows)
     else:
         show_rows(
-            [{**row, "database": _short(one)} for row, one in zip(rows, statuses, strict=True)],
-            ["source", "healthy", "connector", "tasks", "last_record_age_s", "log_end", "database"],
+            rows,
+            ["source", "healthy", "connector", "tasks", "last_record_age_s", "log_end"],
             as_json=False,
             empty="no sources",
         )
-        for problem in (problem for one in statuses for problem in one.problems):
-            click.echo(str(problem))
+        for one in statuses:
+            if one.database:
+                click.echo(f"{one.name}: {_short(one)}")
+            for problem in one.problems:
+                click.echo(str(problem))
     raise SystemExit(EXIT_OK if all(one.healthy for one in statuses) else EXIT_RUNTIME)
 
 

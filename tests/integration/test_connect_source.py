@@ -11,9 +11,11 @@ import psycopg
 import pymysql
 import pytest
 
+from onhand.stack.components.postgres import Postgres
 from onhand.stack.local import LocalStack
 from streams.connect.client import ConnectClient
 from streams.connect.source_log import SourceLog
+from tests import stack as stacks
 from tests.integration.connect_support import (
     Project,
     await_record,
@@ -163,8 +165,7 @@ def test_a_database_that_is_down(made: Project, local_stack: LocalStack) -> None
             local_stack.start_component("postgres")
         execute(database, "INSERT INTO erp.item VALUES ('D', 'after')")
         await_record(made, name, row("item", sku="D"))
-        with ConnectClient(made.settings.connect_url) as client:
-            client.delete(name)
+        assert made.run("remove", name, "--yes").exit_code == 0
 
 
 def test_connect_that_is_down_says_so(made: Project, postgres: Database) -> None:
@@ -279,6 +280,30 @@ def test_a_dropped_slot_is_seen_and_a_resnapshot_heals_it(made: Project, postgre
     await_record(made, name, row("item", sku="C"), end)
     await_record(made, name, snapshot_completed("Initial Snapshot"), end)
     assert status(made, name)["healthy"]  # a note that nobody reads the slot yet does not count
+
+
+def test_a_lost_slot_is_not_silent_and_a_resnapshot_heals_it(
+    made: Project, stack: RunningStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tight = Postgres.settings  # a server that keeps hardly any WAL for a slot
+    monkeypatch.setattr(Postgres, "settings", lambda self: tight(self) | {"max_slot_wal_keep_size": "1MB"})
+    with stacks.local_stack(components=("postgres",)) as server, stacks.postgres_database(server.endpoints) as database:
+        here = Project(made.settings.model_copy(update={"postgres_port": database.port}), made.names)
+        name = postgres_source(here, database)
+        assert here.run("apply", name).exit_code == 0
+        await_record(here, name, snapshot_completed("Initial Snapshot"))
+        assert here.run("stop", name).exit_code == 0
+        for number in range(4):  # a segment each; the checkpoint takes away what the slot may no longer keep
+            execute(database, f"INSERT INTO erp.item VALUES ('L{number}', 'lost')", "SELECT pg_switch_wal()")
+        execute(database, "CHECKPOINT")
+        lost = await_problem(here, name, "P06")
+        assert "the slot is lost" in lost["message"]
+        assert here.run("check", name).exit_code == 3
+        end = log_end(here, name)
+        healed = here.run("resnapshot", name)
+        assert healed.exit_code == 0, healed.text
+        await_record(here, name, row("item", sku="L3"), end)
+        assert here.run("remove", name, "--forget", "--yes").exit_code == 0
 
 
 def test_resnapshot_reads_everything_again(made: Project, source: str) -> None:
