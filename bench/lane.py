@@ -9,12 +9,14 @@ What the runtime adds per unit (changelog, store, acknowledgement) is measured b
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from onhand.run.source import COLLECT_AFTER
 from schemas.codec import Codec
 from streams.core.lane.stage import LaneStage
 from streams.core.mapping.mapping import load_mapping
@@ -175,6 +177,7 @@ def drive(stage: LaneStage, view: MemoryView, records: list[InputRecord], versio
 
 
 def main() -> None:
+    gc.set_threshold(COLLECT_AFTER)
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 60_000
     for source, make in (("erp", erp), ("wms", wms)):
         mapping = load_mapping(CONFIGS / source)

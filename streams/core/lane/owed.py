@@ -19,7 +19,7 @@ ENTRY_BYTES = 12
 """What a deleted entry costs in the batch beside its key."""
 
 
-class SkuOwed(msgspec.Struct, array_like=True, tag="b"):
+class SkuOwed(msgspec.Struct, array_like=True, tag="b", gc=False):
     """Balances of one sku, all in one message."""
 
     sku: bytes
@@ -33,7 +33,7 @@ class SkuOwed(msgspec.Struct, array_like=True, tag="b"):
     everything: bool = False
 
 
-class OrderOwed(msgspec.Struct, array_like=True, tag="o"):
+class OrderOwed(msgspec.Struct, array_like=True, tag="o", gc=False):
     """Parts of one order, all in one message."""
 
     order: bytes

@@ -15,7 +15,7 @@ EXACT = Context(prec=120, traps=[Inexact, InvalidOperation])
 ZERO_QUANTITY = Decimal(0)
 
 
-class RowRecord(msgspec.Struct, array_like=True):
+class RowRecord(msgspec.Struct, array_like=True, gc=False):
     """One row of a source table."""
 
     seen: int
@@ -42,7 +42,7 @@ class RowRecord(msgspec.Struct, array_like=True):
     """Its newest image could not even be decoded: `row` is older."""
 
 
-class Sum(msgspec.Struct, array_like=True):
+class Sum(msgspec.Struct, array_like=True, gc=False):
     """A balance: the sum of live postings with equal identity."""
 
     postings: int
@@ -53,7 +53,7 @@ class Sum(msgspec.Struct, array_like=True):
     """(row reference, quantity) of archived rows that still count, within `postings` and `quantity`."""
 
 
-class LocationState(msgspec.Struct, array_like=True):
+class LocationState(msgspec.Struct, array_like=True, gc=False):
     """LocationPart without what its key says."""
 
     name: str | None
@@ -62,7 +62,7 @@ class LocationState(msgspec.Struct, array_like=True):
     active: bool
 
 
-class ItemState(msgspec.Struct, array_like=True):
+class ItemState(msgspec.Struct, array_like=True, gc=False):
     """ItemPart without what its key says."""
 
     name: str | None
@@ -73,7 +73,7 @@ class ItemState(msgspec.Struct, array_like=True):
     active: bool
 
 
-class PartState(msgspec.Struct, array_like=True):
+class PartState(msgspec.Struct, array_like=True, gc=False):
     """OrderPart without what its key says."""
 
     attributes: dict[str, str | None]
