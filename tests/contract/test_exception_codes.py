@@ -7,7 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CODE = re.compile(
-    r'(?:(?:RowError|PoisonRecord|Note)\(\s*|code=|faults\.open\(\s*|open\(\s*|\["code"\] = )"([a-z]+(?:-[a-z]+)+)"'
+    r'code="([a-z-]+)"'
+    r'|(?:(?:RowError|PoisonRecord|Note)\(\s*|faults\.open\(\s*|open\(\s*|\["code"\] = )"([a-z]+(?:-[a-z]+)+)"'
     r'|^[A-Z_]+ = "((?:channel|poison|contract)-[a-z-]+)"|^ {4}"([a-z]+(?:-[a-z]+)+)": "[a-z]',
     re.MULTILINE,
 )

@@ -160,6 +160,24 @@ def test_other_bytes_are_poison(data: bytes) -> None:
     assert caught.value.code == "contract-undecodable"
 
 
+ITEM = CODEC.encode("item.v1", Item(sku="AB", version=1, source="e"))
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (ITEM + b"\x00", "the record ends at byte"),
+        (ITEM[:-1], "index out of range"),
+        (ITEM[:HEADER_BYTES] + b"\x03" + ITEM[HEADER_BYTES + 1 :], "a length of -2 bytes leaves the record"),
+        (ITEM[:HEADER_BYTES] + b"\xff\xff\x03" + ITEM[HEADER_BYTES + 1 :], "a length of .* leaves the record"),
+        (ITEM[:HEADER_BYTES] + b"\x80" * 12 + ITEM[HEADER_BYTES + 1 :], "longer than 64 bits"),
+    ],
+)
+def test_a_damaged_length_is_named(data: bytes, complaint: str) -> None:
+    with pytest.raises(PoisonRecord, match=complaint):
+        CODEC.decode("item.v1", data)
+
+
 @pytest.mark.parametrize("topic", sorted(RECORDS))
 def test_cut_or_damaged_bytes_are_poison_or_a_record_never_a_crash(topic: str) -> None:
     random_ = random.Random(topic)
