@@ -189,7 +189,7 @@ class LaneProgress(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
     """Every table's snapshot is in; promises may rest on this source."""
     holding: bool = False
-    """Only decreases may leave: a snapshot, a truncated table or a parked mapping is outstanding."""
+    """Only decreases may leave: a snapshot, or the reload of a truncated table, is outstanding."""
     uncertain: bool = False
     """A row parked out of demand, hold or buffer makes this source's whole contribution uncertain."""
     restated_since: int | None = None

@@ -17,13 +17,13 @@ RAW_BYTES = 64 << 10
 STAGE = "lane"
 
 ACTIONS = {
-    "poison-record": "mend what writes these bytes, then `onhand exceptions retry ID`, or `close ID` to give it up",
+    "poison-record": "mend what writes them, change the row they meant at the source, then `onhand exceptions close ID`",
     "control-unreadable": "write the control record again with onhand, then `onhand exceptions close ID`",
-    "column-absent": "mend the mapping or the table, apply the source, then `onhand exceptions retry ID`",
+    "column-absent": "put the column back, or mend the mapping and apply it; then `onhand source resnapshot`",
     "toast-without-previous": "update the row at the source so that all columns are sent, or resnapshot the table",
     "lookup-missing": "insert the missing rows at the source, or use LEFT JOIN if their absence has a meaning",
     "lookup-ambiguous": "declare a key that is unique at the source",
-    "status-unmapped": "add the code under `statuses` in source.yaml and apply the source",
+    "status-unmapped": "correct the code at the source, or add it under `statuses` in source.yaml and apply the source",
     "shipment-without-order": "give the shipment an order at the source, or leave it out with WHERE",
     "snapshot-required": "run `onhand source resnapshot` for this source",
     "snapshot-incomplete": "grant SELECT and include the table, then resnapshot; or `onhand source release` as it is",
@@ -135,6 +135,25 @@ class Faults:
             self._state.put(b"k" + identity.encode(), None)
         self.closed.append(identity)
         return True
+
+    def share(self, identity: str) -> None:
+        """One more row gives cause for an exception that rows share."""
+        self._state.put(b"n" + identity.encode(), b"%d" % (self._sharing(identity) + 1))
+
+    def close_for(self, identity: str) -> None:
+        """A row gives cause no longer: close it, if rows share it with the last of them."""
+        left = self._sharing(identity) - 1
+        if left >= 0:
+            self._state.put(b"n" + identity.encode(), b"%d" % left if left else None)
+        if left <= 0:
+            self.close(identity)
+
+    def shared(self, identity: str) -> bool:
+        """Rows share it."""
+        return self._sharing(identity) > 0
+
+    def _sharing(self, identity: str) -> int:
+        return int(self._state.get(b"n" + identity.encode()) or 0)
 
     def close_code(self, code: str, subject: str) -> None:
         """Close the exception of this code and subject, if it is open."""

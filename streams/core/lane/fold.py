@@ -244,7 +244,7 @@ class Fold:
         if old.hole:
             self.state.put(b"p" + reference, None)
         for fault in old.faults:
-            self.faults.close(fault)
+            self.faults.close_for(fault)
         archived = entry.archived and not touched.truncated
         deletion = "removed" if touched.truncated else entry.deletion
         self._say(reference, old, (), (), touched.stamp, deletion=deletion, archived=archived)
@@ -281,13 +281,14 @@ class Fold:
             identity = self.faults.open(
                 note.code, note.subject or reference_text(reference), note.detail, again=False, target=target
             )
-            if not note.subject:
-                faults.append(identity)
+            if note.subject and identity not in record.faults and identity not in faults:
+                self.faults.share(identity)
+            faults.append(identity)
         if faults or record.faults:
             for gone in record.faults:
                 if gone not in faults:
-                    self.faults.close(gone)
-            record.faults = tuple(faults)
+                    self.faults.close_for(gone)
+            record.faults = tuple(dict.fromkeys(faults))
         self._say(reference, record, said.postings, said.parts, stamp)
         self._put(reference, record)
 
@@ -311,7 +312,7 @@ class Fold:
             return
         if record.bad:
             self._clear_bad(entry, reference, record)
-        record.faults = ()
+        record.faults = tuple(fault for fault in record.faults if self.faults.shared(fault))
         if record.hole:
             self.state.put(b"p" + reference, None)
         self._put(reference, record)
@@ -320,7 +321,7 @@ class Fold:
         """Withdraw a row whose table the mapping does not have any more."""
         self.lookups.enter(reference, record, (), ())
         for fault in record.faults:
-            self.faults.close(fault)
+            self.faults.close_for(fault)
         self._say(reference, record, (), (), NO_STAMP)
         replace_entries(self.state, b"d", reference, record.edges, ())
         self.memo.waiting_rows -= record.waits
@@ -459,7 +460,7 @@ class Fold:
         )
         for fault in record.faults:
             if fault != identity:
-                self.faults.close(fault)
+                self.faults.close_for(fault)
         record.faults = (identity,)
         if record.bad:
             return
@@ -475,7 +476,7 @@ class Fold:
 
     def _clear_bad(self, entry: Entry, reference: bytes, record: RowRecord) -> None:
         for fault in record.faults:
-            self.faults.close(fault)
+            self.faults.close_for(fault)
         record.faults, record.bad = (), False
         if not entry.safety:
             return

@@ -13,8 +13,9 @@ from streams.core.lane.keys import ZERO, row_reference, split_sku
 from streams.core.lane.owed import NO_STAMP
 from streams.core.lane.snapshots import Snapshots
 from streams.core.lane.waiting import enqueue, key_queue, queued, table_queue
-from streams.core.log.control import Action, Control
-from streams.core.log.event import Event, Kind, decode_event
+from streams.core.log.control import CONTROL_KEY, Action, Control
+from streams.core.log.event import Event, Kind, Notification, decode_event
+from streams.core.log.snapshot import completes_initial, starts_initial
 from streams.core.mapping.model import RowError
 from streams.core.unit import InputRecord
 
@@ -53,7 +54,7 @@ class Intake:
             if entry is not None:
                 self._row(entry, event)
         elif event.kind is Kind.NOTIFICATION and event.notification is not None:
-            self._snapshots.notice(event.notification)
+            self._notice(event.notification, event.offset)
         elif event.kind is Kind.CONTROL and event.control is not None:
             self._control(event.control, event.written_us)
         elif event.kind is Kind.POISON:
@@ -159,6 +160,32 @@ class Intake:
             (entry.name, prefix, True),
         )
         fold.lookups.forget()
+
+    # -- snapshots
+
+    def _notice(self, notification: Notification, offset: int) -> None:
+        if starts_initial(notification):
+            self._supersede(offset)
+        elif completes_initial(notification):
+            self._empty_queues()
+        self._snapshots.notice(notification)
+
+    def _supersede(self, offset: int) -> None:
+        """A snapshot begins: it brings what the waiting records would have told, and more."""
+        memo = self._fold.memo
+        read_anew = self._waiting - {key_queue(CONTROL_KEY)}
+        known = {queue for queue, _ in memo.superseded}
+        memo.superseded = tuple((queue, offset) for queue in sorted(read_anew | known))
+        memo.retrying = tuple(item for item in memo.retrying if item[0] not in read_anew)
+        self._waiting -= read_anew
+
+    def _empty_queues(self) -> None:
+        """A snapshot is in: close what was open about queues in which nothing waits any more."""
+        fold = self._fold
+        targets = [load_target(fold.state, key[1:].decode()) for key, _ in fold.state.scan(b"k")]
+        for queue in sorted({target.queue for target in targets if target is not None and target.queue}):
+            if queue not in self._waiting:
+                self._queue_empty(queue)
 
     # -- what cannot be read
 

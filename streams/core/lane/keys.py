@@ -13,6 +13,7 @@
     z  reassert     z <lookup> <lookup key>                     work list: dependents to evaluate again
     x  exception    x <exception id>                            ExceptionRecord without its version
     k  target       k <exception id>                            Target: the row or queue an exception keeps back
+    n  number       n <exception id>                            how many rows give cause for an exception they share
     p  parked       p <row reference>                           raw record of a row that could not be decoded
     w  waiting      w <queue> 0 <offset>                        raw records that wait behind a parked one, in order
 

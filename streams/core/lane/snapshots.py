@@ -137,7 +137,7 @@ def holding(memo: Memo) -> bool:
         or memo.snapshot is not None
         or memo.snapshot_required
         or memo.passing is not None
-        or any(table.parked or table.held_until_us or table.sweep_asks for table in memo.tables.values())
+        or any(table.held_until_us or table.sweep_asks for table in memo.tables.values())
     )
 
 

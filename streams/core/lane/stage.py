@@ -23,7 +23,7 @@ from streams.core.lane.owed import ProgressOwed, encode_owed
 from streams.core.lane.render import Encode, Renderer
 from streams.core.lane.snapshots import Snapshots, end_holds, holding, uncertain
 from streams.core.lane.state import Memo, TableState, dump_memo, load_memo
-from streams.core.lane.waiting import queues
+from streams.core.lane.waiting import waiting_queues
 from streams.core.lane.worklists import WorkLists, blocked, outstanding
 from streams.core.log.control import Action
 from streams.core.log.event import Event, Kind, decode_event
@@ -103,7 +103,7 @@ class LaneStage:
                 ) from None
         self.fingerprint = self._memo.mapping
         self._events, self._first_offset = [], -1
-        self._waiting = queues(state)
+        self._waiting = waiting_queues(state, self._memo.superseded)
         self._closed = closed_exceptions(state)
         self._lookups = Lookups(self._mapping, self._load_live)
         return Settled(owed=(PROGRESS,), memo=dump_memo(self._memo), more=self._more())
@@ -353,10 +353,6 @@ class LaneStage:
         memo.snapshot_in = memo.snapshot_in and not unknown
         memo.indexing, memo.evaluating, memo.restating = b"r", None, None
         memo.sweeping = tuple(item for item in memo.sweeping if item[0] in tables)
-        for key, _ in list(fold.state.scan(b"x")):
-            identity = key[1:].decode()
-            if f"/{self._source}/status-unmapped/" in identity:
-                fold.faults.close(identity)
         self._lookups.forget()
         if unknown:
             memo.snapshot, memo.snapshot_required = None, True

@@ -158,6 +158,8 @@ class Memo(msgspec.Struct, array_like=True):
     reached: str = NOWHERE
     """Position up to which all is in the state."""
     reached_us: int | None = None
+    superseded: tuple[tuple[bytes, int], ...] = ()
+    """Work list: (waiting queue, offset); what waits from before it is dropped, a snapshot began there."""
 
 
 _memo_encoder = msgspec.msgpack.Encoder()

@@ -1,7 +1,8 @@
 """Records that wait, in order, behind one that cannot be processed.
 
 A queue is a raw record key (behind poison bytes; the key does not tell the table) or a table (behind an absent column).
-`retry` takes a queue up again from its front; `close` gives up what is still bad in it.
+`retry` takes a queue up again from its front; `close` gives up what is still bad in it.  An initial snapshot reads
+everything anew, so what waits from before it is *superseded*: nothing waits behind it any more, and it is dropped.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import msgspec
 
 from streams.core.lane.keys import ZERO
 from streams.core.unit import InputRecord, View
+
+Superseded = tuple[tuple[bytes, int], ...]
+"""(queue, offset): records of the queue below the offset are superseded."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(InputRecord)
@@ -38,8 +42,35 @@ def queued(state: View, queue: bytes) -> Iterator[tuple[bytes, InputRecord]]:
         yield key, _decoder.decode(value)
 
 
-def queues(state: View) -> set[bytes]:
-    """All queues that hold something, for a lane that opens."""
+def waits(state: View, queue: bytes, since: int = 0) -> bool:
+    """Whether a record of this offset or a later one is in the queue."""
+    prefix = b"w" + queue + ZERO
+    return next(state.scan(prefix, prefix + since.to_bytes(8, "big")), None) is not None
+
+
+def drop_superseded(state: View, superseded: Superseded, room: int) -> Superseded:
+    """Delete at most `room` superseded records; what is left of the work list."""
+    while superseded:
+        queue, since = superseded[0]
+        end = b"w" + queue + ZERO + since.to_bytes(8, "big")
+        for key, _ in state.scan(b"w" + queue + ZERO):
+            if key >= end:
+                break
+            if room <= 0:
+                return superseded
+            state.put(key, None)
+            room -= 1
+        superseded = superseded[1:]
+    return ()
+
+
+def waiting_queues(state: View, superseded: Superseded) -> set[bytes]:
+    """All queues that hold something that is not superseded, for a lane that opens."""
+    since = dict(superseded)
+    return {queue for queue in _queues(state) if waits(state, queue, since.get(queue, 0))}
+
+
+def _queues(state: View) -> set[bytes]:
     found: set[bytes] = set()
     start = b""
     while True:

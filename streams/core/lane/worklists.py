@@ -11,6 +11,7 @@ from streams.core.lane.intake import Intake
 from streams.core.lane.keys import ZERO
 from streams.core.lane.owed import NO_STAMP, LocationOwed, OrderOwed, Owed, SkuOwed, drain, encode_owed
 from streams.core.lane.state import Memo
+from streams.core.lane.waiting import drop_superseded
 
 SLICE = 1000
 """Rows of one slice."""
@@ -34,6 +35,7 @@ def outstanding(memo: Memo) -> bool:
         or memo.indexing is not None
         or (memo.evaluating is not None and not memo.deferred)
         or (memo.reasserting and not memo.deferred)
+        or memo.superseded
         or memo.retrying
         or ((memo.owing or memo.restating is not None) and not memo.silent)
         or ready_to_speak(memo)
@@ -72,6 +74,8 @@ class WorkLists:
             self._evaluate(memo.evaluating)
         elif memo.reasserting and not memo.deferred:
             self._fold.continue_reasserting()
+        elif memo.superseded:
+            memo.superseded = drop_superseded(self._fold.state, memo.superseded, SLICE)
         elif memo.retrying:
             self._intake.continue_retrying()
         elif ready_to_speak(memo):

@@ -24,8 +24,17 @@ SUCCEEDED = frozenset(("SUCCEEDED", "EMPTY"))
 
 def starts_snapshot(event: Event) -> bool:
     """An initial snapshot begins here: positions from before it say nothing any more."""
-    notification = event.notification
-    return notification is not None and notification.aggregate == INITIAL and notification.type == STARTED
+    return event.notification is not None and starts_initial(event.notification)
+
+
+def starts_initial(notification: Notification) -> bool:
+    """An initial snapshot begins."""
+    return notification.aggregate == INITIAL and notification.type == STARTED
+
+
+def completes_initial(notification: Notification) -> bool:
+    """An initial snapshot has told everything."""
+    return notification.aggregate == INITIAL and notification.type == COMPLETED
 
 
 class Scan(msgspec.Struct, array_like=True):

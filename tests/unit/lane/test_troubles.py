@@ -298,7 +298,7 @@ def test_an_absent_column_parks_its_table_and_nothing_else(lane: Lane) -> None:
     lane.log.transaction(("u", "toy.demand", demand_row(7, "A", "3")))
     received = lane.run()
     assert received.quantities() == {DEMAND_7: Decimal(2), A_ON_HAND: Decimal(5)}
-    assert progress_of(lane) == (True, True, True)
+    assert progress_of(lane) == (True, False, True), "uncertain; increases of everything else go on"
     (identity,) = lane.exceptions()
     assert identity == "lane/toy/column-absent/toy.demand"
     lane.control(Action.RETRY, identity)
@@ -309,6 +309,64 @@ def test_an_absent_column_parks_its_table_and_nothing_else(lane: Lane) -> None:
     assert lane.exceptions() == {}
 
 
+OTHERS = [demand_row(number, "C", "1") for number in range(100, 130)]
+
+
+def absent_column(lane: Lane) -> None:
+    """Row 7 changes, and row 8 goes, while a needed column is not there."""
+    lane.start({"toy.demand": [demand_row(7, "A", "2"), demand_row(8, "B", "1"), *OTHERS]})
+    lane.log.transaction(("u", "toy.demand", {"id": 7, "item_code": "A", "factor": None}))
+    lane.log.transaction(("d", "toy.demand", {"id": 8}))
+    lane.run()
+    assert progress_of(lane) == (True, False, True)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_snapshot_supersedes_what_waits_behind_an_absent_column(lane: Lane, restarted: bool) -> None:
+    absent_column(lane)
+    lane.log.snapshot({"toy.demand": [demand_row(7, "A", "5"), *OTHERS]}, complete=False)
+    lane.run()
+    assert progress_of(lane)[2], "uncertain until the snapshot is in"
+    if restarted:
+        lane.runtime.restart()
+    lane.log.notify("COMPLETED")
+    lane.log.transaction(("c", "toy.demand", demand_row(9, "A", "1")))
+    received = lane.run()
+    found = received.quantities()
+    assert (found[DEMAND_7], found["A", "*", "demand", "SO-9"]) == (Decimal(5), Decimal(1))
+    assert len(found) == 2 + len(OTHERS), "8 is gone"
+    assert lane.exceptions() == {}
+    assert progress_of(lane) == (True, False, False)
+    assert not [key for key in lane.runtime.state() if key.startswith(b"w")]
+
+
+def test_a_snapshot_that_still_lacks_the_column_leaves_its_table_parked(lane: Lane) -> None:
+    absent_column(lane)
+    lane.log.snapshot({"toy.demand": [{"id": 7, "item_code": "A", "factor": None}, *OTHERS]})
+    assert lane.run().quantities()[DEMAND_7] == Decimal(2)
+    assert progress_of(lane) == (True, True, True)
+    assert {record.code for record in lane.exceptions().values()} == {"column-absent", "snapshot-incomplete"}
+    lane.log.snapshot({"toy.demand": [demand_row(7, "A", "6"), *OTHERS]})
+    lane.log.transaction(("c", "toy.item", item_row(1, "A")))
+    assert lane.run().quantities()[DEMAND_7] == Decimal(6)
+    assert lane.exceptions() == {}
+    assert progress_of(lane) == (True, False, False)
+
+
+def test_a_snapshot_reads_a_row_that_waits_behind_poison_anew(lane: Lane) -> None:
+    """Not superseded, the row would wait in the snapshot too, count as not brought and be withdrawn."""
+    lane.start({"toy.demand": [demand_row(7, "A", "2")]})
+    lane.log.write({"id": 7}, ["poison"])
+    lane.log.transaction(("u", "toy.demand", demand_row(7, "A", "3")))
+    assert lane.run().quantities()[DEMAND_7] == Decimal(2)
+    lane.log.snapshot({"toy.demand": [demand_row(7, "A", "4")]})
+    lane.log.transaction(("c", "toy.item", item_row(1, "A")))
+    received = lane.run()
+    assert received.quantities()[DEMAND_7] == Decimal(4)
+    assert received.uncertain["A"] is False
+    assert lane.exceptions() == {}
+
+
 def test_an_unmapped_status_is_an_exception_and_no_guess(lane: Lane) -> None:
     lane.start()
     lane.log.transaction(("c", "toy.orders", {"id": 1, "status": "77"}))
@@ -316,6 +374,21 @@ def test_an_unmapped_status_is_an_exception_and_no_guess(lane: Lane) -> None:
     assert received.parts["SO-1", "header", "SO-1"][1].attributes == {}
     assert received.parts["SO-1", "header", "SO-1"][1].raw_statuses == {"execution_status": "77"}
     assert list(lane.exceptions()) == ["lane/toy/status-unmapped/header execution_status 77"]
+
+
+def test_an_unmapped_status_closes_with_the_last_row_that_has_it(lane: Lane) -> None:
+    lane.start()
+    lane.log.transaction(*(("c", "toy.orders", {"id": number, "status": "77"}) for number in (1, 2, 3)))
+    lane.run()
+    lane.log.transaction(("u", "toy.orders", {"id": 1, "status": "77"}), ("u", "toy.orders", {"id": 2, "status": "20"}))
+    lane.log.transaction(("d", "toy.orders", {"id": 3}))
+    lane.run()
+    lane.runtime.restart()
+    assert list(lane.exceptions()) == ["lane/toy/status-unmapped/header execution_status 77"]
+    lane.log.transaction(("u", "toy.orders", {"id": 1, "status": "20"}))
+    lane.run()
+    assert lane.exceptions() == {}
+    assert not [key for key in lane.runtime.state() if key.startswith(b"n")]
 
 
 def test_two_lookup_rows_on_one_key_are_never_picked_from() -> None:
