@@ -13,7 +13,6 @@ import psycopg
 import pytest
 from confluent_kafka import Producer
 
-from onhand.cli.exceptions import _tell_lane
 from onhand.stack.local import settings_environment
 from schemas import administration
 from schemas.codec import Codec
@@ -21,6 +20,7 @@ from schemas.errors import EXIT_INVALID, EXIT_OK
 from schemas.records import ExceptionRecord, ExceptionStatus, Progress
 from schemas.registry import Registry
 from streams.agents.runtime.log_reader import LogReader
+from streams.connect.control import send_control
 from streams.core.log.control import Action, Control
 from tests.integration.connect_support import Project, mariadb_admin, mariadb_source, postgres_source, project
 from tests.stack import Database, RunningStack
@@ -164,7 +164,7 @@ def test_a_source_from_snapshot_through_kills_poison_and_bad_rows(lane: Lane) ->
     poison = lane.await_exception("poison-record")
     assert (poison.topic, poison.partition, poison.raw) == (f"cdc.{lane.name}", 0, b"\xff poison")
     lane.execute("UPDATE erp.stock SET quantity = 8 WHERE bin = 'W1'")
-    _tell_lane(lane.settings, poison, Control(action=Action.CLOSE, id=poison.id))
+    send_control(lane.settings.kafka, lane.name, Control(action=Action.CLOSE, id=poison.id))
     lane.await_(lambda: "poison-record" not in lane.exceptions(), "the poison record's end")
     lane.audit()
 
@@ -173,6 +173,10 @@ def test_a_source_from_snapshot_through_kills_poison_and_bad_rows(lane: Lane) ->
     lane.execute("UPDATE erp.stock SET quantity = 2 WHERE sku = 'A' AND bin = 'W1'")
     lane.execute("DELETE FROM erp.stock WHERE sku = ''; DELETE FROM erp.item WHERE sku = ''")
     lane.await_(lambda: not lane.exceptions(), "the end of the exceptions")
+    lane.audit()
+
+    lane.execute("TRUNCATE TABLE erp.stock")
+    lane.execute("INSERT INTO erp.stock VALUES ('A', 'W1', 11), ('C', 'W3', 12)")
     lane.audit()
 
 
@@ -185,7 +189,7 @@ def test_a_column_that_goes_parks_its_table_alone(lane: Lane) -> None:
 
     def parked() -> bool:
         progress = lane.progress()
-        return progress is not None and progress.holding and progress.uncertain
+        return progress is not None and progress.uncertain and not progress.holding
 
     lane.await_(parked, "a source that says it is uncertain")
     assert lane.process is not None
