@@ -69,8 +69,12 @@ class Verdict:
 
 
 class Harness:
-    def __init__(self, kafka: str, seed: int, faults: int, rate: int = 400) -> None:
+    def __init__(
+        self, kafka: str, seed: int, faults: int, rate: int = 400, disturb: Callable[[], None] | None = None
+    ) -> None:
+        """`disturb` is called when all faults are done, under traffic, and must leave Kafka running."""
         self.kafka, self.seed, self.fault_count, self.rate = kafka, seed, faults, rate
+        self.disturb = disturb
         self.random = random.Random(seed)
         self.run_name = f"k{seed}-{random.SystemRandom().randrange(1 << 32):08x}"
         self.folder = Path(tempfile.mkdtemp(prefix=f"onhand-kill-{seed}-"))
@@ -172,6 +176,9 @@ class Harness:
             return not self.stopped
 
         wait_for(awake, "stopped workers to wake up", STOPPED_S + 10)
+        if self.disturb is not None:
+            self.disturb()
+            self._progress(500)
 
     def _stop_workers(self) -> None:
         for process in self.workers.values():

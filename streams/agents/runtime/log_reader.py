@@ -14,6 +14,9 @@ from schemas.errors import EnvironmentFault
 PATIENCE_S = 60.0
 """How long the broker may take to hand over the next record before we give up."""
 
+BOUNDS_PATIENCE_S = 20.0
+"""The same for the bounds of a partition."""
+
 
 class LogRecord(NamedTuple):
     offset: int
@@ -51,16 +54,12 @@ class LogReader:
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """(first offset still there, next offset to be written)."""
         with self._lock:
-            try:
-                low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=PATIENCE_S)
-            except KafkaException as error:
-                raise EnvironmentFault(f"{topic}-{partition} at {self._bootstrap}: no answer: {error}") from error
-        return int(low), int(high)
+            return self._bounds(topic, partition)
 
     def read(self, topic: str, partition: int, start: int, end: int) -> Generator[LogRecord, None, None]:
         """Records with start ≤ offset < end, in order; compaction may have left holes."""
         with self._lock:
-            low, _ = self._unlocked_bounds(topic, partition)
+            low, _ = self._bounds(topic, partition)
             start = max(start, low)
             if start >= end:
                 return
@@ -70,9 +69,19 @@ class LogReader:
             finally:
                 self._consumer.unassign()
 
-    def _unlocked_bounds(self, topic: str, partition: int) -> tuple[int, int]:
-        low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=PATIENCE_S)
-        return int(low), int(high)
+    def _bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """Asked again for a while: of a new topic, or after a change of leader, a broker may know nothing yet."""
+        place = TopicPartition(topic, partition)
+        end = time.monotonic() + BOUNDS_PATIENCE_S
+        while True:
+            try:
+                low, high = self._consumer.get_watermark_offsets(place, timeout=BOUNDS_PATIENCE_S)
+            except KafkaException as error:
+                if time.monotonic() > end:
+                    raise EnvironmentFault(f"{topic}-{partition} at {self._bootstrap}: no answer: {error}") from error
+                time.sleep(0.1)
+            else:
+                return int(low), int(high)
 
     def _until(self, topic: str, partition: int, end: int) -> Generator[LogRecord, None, None]:
         quiet_since = time.monotonic()
