@@ -33,7 +33,7 @@ def whole_chain() -> Iterator[Chain]:
 
 @pytest.fixture
 def chain(whole_chain: Chain) -> Iterator[Chain]:
-    """The running chain.  Afterwards every process is well, no lane or channel exception is open, the audit is empty."""
+    """The running chain.  Afterwards every process is well, nothing of a lane or channel is open, the audit empty."""
     yield whole_chain
     whole_chain.wait("every process to be well", whole_chain.running)
     assert whole_chain.differences() == []

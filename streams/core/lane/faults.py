@@ -17,7 +17,7 @@ RAW_BYTES = 64 << 10
 STAGE = "lane"
 
 ACTIONS = {
-    "poison-record": "mend what writes them, change the row they meant at the source, then `onhand exceptions close ID`",
+    "poison-record": "mend what writes them, change the row they meant at the source; then `exceptions close ID`",
     "control-unreadable": "write the control record again with onhand, then `onhand exceptions close ID`",
     "column-absent": "put the column back, or mend the mapping and apply it; then `onhand source resnapshot`",
     "toast-without-previous": "update the row at the source so that all columns are sent, or resnapshot the table",
