@@ -8,19 +8,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from onhand.demo import databases as db
 from onhand.demo.audit import compare_positions, compare_promises, compare_shop
+from onhand.demo.shop import ShelfTag
 from onhand.demo.system import DemoSystem
 from onhand.demo.traffic import Pace, Traffic
 from onhand.demo.truth import read_facts
 from onhand.health import ask_health
 from onhand.stack.local import settings_environment
-from schemas.records import ExceptionRecord, ExceptionStatus
+from schemas.records import Atp, ExceptionRecord, ExceptionStatus, Progress
 
 SETTLE_S = 90.0
 
@@ -87,6 +89,22 @@ class Chain:
             traffic.stop()
         assert not traffic.schedule.failures
 
+    @contextmanager
+    def changed_file(self, name: str, before: str, after: str) -> Iterator[None]:
+        """A text in a file of the project folder is another one meanwhile."""
+        path = self.project / name
+        whole = path.read_text()
+        assert whole.count(before) == 1, f"{before!r} is {whole.count(before)} times in {name}"
+        path.write_text(whole.replace(before, after))
+        try:
+            yield
+        finally:
+            path.write_text(whole)
+
+    def sells_what_is_uncertain(self) -> AbstractContextManager[None]:
+        """The shop is told of uncertain promises as of others; by the demo's rule it would stop selling them."""
+        return self.changed_file("channel-configs/shop.yaml", "staleness:\n", "staleness:\n  uncertain_step: 0\n")
+
     # ------------------------------------------------------------ looking
 
     def wait(self, what: str, condition: Callable[[], object], timeout_s: float = SETTLE_S) -> None:
@@ -119,9 +137,41 @@ class Chain:
         """Wait until this exception is closed."""
         self.wait(f"{identity} to close", lambda: all(record.id != identity for record in self.exceptions()))
 
-    def tag(self, sku: str) -> Any:
+    def tag(self, sku: str) -> ShelfTag:
         """What the shop holds of an item."""
         return self.system.shop.tags[sku]
+
+    def held(self, sku: str) -> Decimal:
+        """What the shop was told last that it may sell of an item, in the network."""
+        return self.system.shop.held()[sku]
+
+    def promises(self, sku: str) -> Decimal:
+        """What may be promised of an item now, in the network."""
+        atp: Atp = self.system.newest("inventory.atp.v1")[sku]
+        return atp.network.available_now
+
+    def lane(self, source: str) -> Progress:
+        """How a lane says it is."""
+        progress: Progress = self.system.newest("progress.v1")[f"lane/{source}/0"]
+        return progress
+
+    def line(self, sku: str, pieces: int) -> int:
+        """Enter an order of one line for today at W1 into the ERP, in one transaction; its number."""
+        number = next(self.system.business.order_numbers)
+        with db.connect_erp(self.system.erp) as erp, erp.transaction():
+            erp.execute("INSERT INTO erp.ordhdr VALUES (%s, 'C00007', 'WB', 125001, 0, 20, 0)", [number])
+            erp.execute("INSERT INTO erp.ordlin VALUES (%s, 1, %s, 'W1', %s, 0, 0, 20, 0)", [number, sku, pieces * 100])
+        return number
+
+    def stocked(self, count: int, *, pieces: int = 20) -> list[str]:
+        """Items that may be sold now and are counted, with so many pieces at least and no backorders."""
+        found = [
+            sku
+            for sku, atp in sorted(self.system.newest("inventory.atp.v1").items())
+            if atp.tracked and atp.active and not atp.backorder_limit and atp.network.available_now >= pieces
+        ]
+        assert len(found) >= count
+        return found[:count]
 
     def restarts(self) -> dict[str, int]:
         """How often each process was started again."""
