@@ -149,3 +149,12 @@ def _plain_type(hint: Any, place: str) -> Any:
     if hint is int:
         return INSTANT if place.endswith("_us") else "long"
     return {str: "string", bool: "boolean", bytes: "bytes", Decimal: DECIMAL, dt.date: DATE}.get(hint)
+
+
+def without_docs(schema: Any) -> Any:
+    """The schema as encoders and decoders see it."""
+    if isinstance(schema, dict):
+        return {key: without_docs(value) for key, value in schema.items() if key != "doc"}
+    if isinstance(schema, list):
+        return [without_docs(part) for part in schema]
+    return schema

@@ -14,7 +14,7 @@ from typing import Any
 import requests
 
 from schemas.compatibility import obstacles
-from schemas.contract import RECORDS, Schema, schema_of, schema_text, subject_of
+from schemas.contract import RECORDS, Schema, schema_of, schema_text, subject_of, without_docs
 from schemas.errors import EnvironmentFault, InvalidInput
 
 COMPATIBILITY = "FULL_TRANSITIVE"
@@ -87,9 +87,12 @@ class Registry:
     # -- subjects
 
     def find(self, topic: str) -> int | None:
-        """The id under which today's contract of this topic is registered; None: it is not."""
-        ours = schema_of(topic)
-        return next((schema_id for _, schema_id, schema in self.versions(topic) if schema == ours), None)
+        """The id under which today's contract of this topic is registered; None: it is not.
+
+        Docs do not count: the registry gives a contract that differs in nothing else the id it had.
+        """
+        ours = without_docs(schema_of(topic))
+        return next((found for _, found, schema in self.versions(topic) if without_docs(schema) == ours), None)
 
     def versions(self, topic: str) -> list[tuple[int, int, Schema]]:
         """(version, id, schema) of each registered version, newest first."""

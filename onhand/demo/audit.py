@@ -80,7 +80,8 @@ def compare_promises(facts: Mapping[str, Facts], promises: Mapping[str, Atp], to
             if at.available_now != min(expected):
                 differences.append(Difference(sku, f"promise at {name}", min(expected), at.available_now))
             steps = {step.date: step.available for step in at.steps}
-            running: Decimal | None = None
+            # A first step may be older than today: it holds until the next one.
+            running = next((at for day, at in sorted(steps.items(), reverse=True) if day <= today), None)
             for n, wanted in enumerate(expected):
                 day = today + dt.timedelta(n)
                 running = steps.get(day, running)

@@ -148,13 +148,25 @@ def test_an_incompatible_contract_is_refused_by_the_registry_and_the_field_named
 
 def test_an_unregistered_contract_stops_the_start(settings: Settings, edited_contract: Path) -> None:
     schema = schema_of("item.v1")
-    schema["doc"] = f"changed {uuid.uuid4()}"
+    name = f"added_{uuid.uuid4().hex[:8]}"
+    schema["fields"].append({"name": name, "type": ["null", "string"], "default": None, "doc": "not registered"})
     (edited_contract / "item.v1" / "schema.avsc").write_text(json.dumps(schema))
     schema_text.cache_clear()
     with (
         Registry(settings.registry_url) as registry,
         pytest.raises(EnvironmentFault, match=r"item\.v1 is not registered; run `onhand topics apply`"),
     ):
+        Codec.connected(registry)
+
+
+def test_a_contract_whose_words_changed_is_still_registered(settings: Settings, edited_contract: Path) -> None:
+    """The registry keeps the id of a schema that differs in its docs alone."""
+    schema = schema_of("item.v1")
+    schema["doc"] = f"changed {uuid.uuid4()}"
+    (edited_contract / "item.v1" / "schema.avsc").write_text(json.dumps(schema))
+    schema_text.cache_clear()
+    assert [change for change in plan(**_arguments(settings)) if change.subject == "item.v1"] == []
+    with Registry(settings.registry_url) as registry:
         Codec.connected(registry)
 
 

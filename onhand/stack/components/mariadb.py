@@ -36,6 +36,10 @@ class Mariadb:
         data = folder / "data"
         user = service_user(USER)
         self._write_statements(folder / "start.sql")
+        scratch = folder / "tmp"
+        scratch.mkdir(mode=0o700, exist_ok=True)
+        if user:
+            shutil.chown(scratch, user, user)
         if (data / "mysql").is_dir():
             return
         done = subprocess.run(
@@ -86,6 +90,7 @@ class Mariadb:
             "character-set-server": "utf8mb4",
             "innodb-buffer-pool-size": "128M",
             "max-connections": 200,
+            "event-scheduler": "ON",
         }
 
     def command(self) -> Command:
@@ -95,6 +100,7 @@ class Mariadb:
             "socket": "server.sock",  # relative: under the data directory, whose own path may be too long for a socket
             "pid-file": "server.pid",
             "init-file": folder / "start.sql",
+            "tmpdir": folder / "tmp",  # servers that share one delete each other's files
         }
         return Command(
             argv=(
