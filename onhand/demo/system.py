@@ -66,6 +66,7 @@ class DemoSystem:
         self._project = (project_dir or Path.cwd()).absolute()
         self._overrides = dict(overrides or {})
         self._data_dir = data_dir
+        self._codec: Codec | None = None
         self.stack = LocalStack(data_dir, ports=ports, restart=True, tell=say)
         self.shop: Shop
         self.business: db.Business
@@ -177,8 +178,10 @@ class DemoSystem:
 
     def newest(self, topic: str) -> dict[str, Any]:
         """The newest record of every key of a compacted topic; withdrawn keys are left out."""
-        with Registry(self.settings.registry_url) as registry:
-            return newest_records(self.settings.kafka, topic, Codec.connected(registry))
+        if self._codec is None:
+            with Registry(self.settings.registry_url) as registry:
+                self._codec = Codec.connected(registry)
+        return newest_records(self.settings.kafka, topic, self._codec)
 
     def promised_up_to(self, moment_us: int) -> bool:
         """Whether inventory says that all commits before this moment are in every partition's promises."""
