@@ -184,7 +184,7 @@ class Fold:
             if deferred or new.hole:
                 self._put(reference, new)
             else:
-                self.evaluate(touched.entry, reference, new, touched.row, touched.stamp)
+                self.evaluate(touched.entry, reference, new, touched.row, touched.stamp, touched.raw)
             self.bad_rows += new.bad
         self.touched.clear()
         if changed and not deferred:
@@ -254,14 +254,22 @@ class Fold:
 
     # -- evaluation
 
-    def evaluate(self, entry: Entry, reference: bytes, record: RowRecord, row: Any, stamp: Stamp) -> None:
-        """Say anew what a row says, and write its record."""
+    def evaluate(
+        self,
+        entry: Entry,
+        reference: bytes,
+        record: RowRecord,
+        row: Any,
+        stamp: Stamp,
+        raw: InputRecord | None = None,
+    ) -> None:
+        """Say anew what a row says, and write its record; `raw` is the change itself, for the exception."""
         lookups = self.lookups
         try:
             evaluation = entry.table.evaluate(row, lookups.sources)
             said = mapped(evaluation, reference) if evaluation.outputs else NOTHING
         except RowError as error:
-            self._mark_bad(entry, reference, record, error, None)
+            self._mark_bad(entry, reference, record, error, raw)
             self._put(reference, record)
             return
         if record.bad:

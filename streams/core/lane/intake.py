@@ -110,7 +110,7 @@ class Intake:
         if fault is not None:
             fold.upsert(touched, None, fault, event.record)
         else:
-            fold.upsert(touched, row, None, None)
+            fold.upsert(touched, row, None, event.record)
         return True
 
     def _park(self, entry: Entry, event: Event, error: RowError) -> None:

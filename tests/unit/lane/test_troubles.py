@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -257,6 +258,10 @@ def test_an_unmappable_row_keeps_what_it_said_and_its_sku_is_uncertain(lane: Lan
     assert received.uncertain["A"] is True
     (record,) = lane.exceptions().values()
     assert (record.code, record.subject) == ("row-unmappable", "toy.demand [7]")
+    assert (record.topic, record.partition) == ("cdc.toy", 0)
+    assert record.offset is not None
+    assert record.raw is not None
+    assert json.loads(record.raw)["after"] == bad
     lane.log.transaction(("u", "toy.demand", demand_row(7, "A", "4")))
     received = lane.run()
     assert received.quantities()[DEMAND_7] == Decimal(4)
