@@ -41,13 +41,15 @@ class Reply:
     """Whether it takes effect."""
     wait: threading.Event | None = None
     """Answer, and take effect, only after this is set."""
+    answer_after: threading.Event | None = None
+    """Take effect at once, and answer only after this is set."""
     body: str = "{}"
 
 
 class Receiver:
     """`behave(request)` decides; every request is kept in `requests`."""
 
-    def __init__(self, behave: Callable[[Request], Reply] | None = None) -> None:
+    def __init__(self, behave: Callable[[Request], Reply] | None = None, port: int = 0) -> None:
         self.behave = behave or (lambda request: Reply())
         self.requests: list[Request] = []
         self.holds: dict[str, dict[str, Any]] = {}
@@ -65,6 +67,8 @@ class Receiver:
                 if reply.wait is not None:
                     reply.wait.wait(60)
                 receiver._applies(request, reply)
+                if reply.answer_after is not None:
+                    reply.answer_after.wait(60)
                 try:
                     self.send_response(reply.status)
                     for name, value in {**reply.headers, "Content-Length": str(len(reply.body))}.items():
@@ -77,7 +81,7 @@ class Receiver:
             def log_message(self, format: str, *args: Any) -> None:
                 """Quiet."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_port
         self.url = f"http://127.0.0.1:{self.port}/hook"

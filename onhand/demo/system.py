@@ -205,7 +205,7 @@ def newest_records(bootstrap: str, topic: str, codec: Codec) -> dict[str, Any]:
             "enable.partition.eof": True,
         }
     )
-    newest: dict[str, Any] = {}
+    newest: dict[str, bytes | None] = {}
     try:
         partitions = consumer.list_topics(topic, timeout=READ_TIMEOUT_S).topics[topic].partitions
         consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
@@ -219,14 +219,13 @@ def newest_records(bootstrap: str, topic: str, codec: Codec) -> dict[str, Any]:
                 elif error is not None:
                     raise OnhandError(f"{topic}: {error.str()}")
                 else:
-                    key, value = (message.key() or b"").decode(), message.value()
-                    newest[key] = None if value is None else codec.decode(topic, value)
+                    newest[(message.key() or b"").decode()] = message.value()
         if open_partitions:
             raise OnhandError(f"{topic}: not read to its end within {READ_TIMEOUT_S:.0f} s")
     finally:
         with suppress(Exception):
             consumer.close()
-    return {key: record for key, record in newest.items() if record is not None}
+    return {key: codec.decode(topic, value) for key, value in newest.items() if value is not None}
 
 
 def _endpoint(dsn: str) -> db.Endpoint:
