@@ -17,6 +17,7 @@ from schemas.errors import EXIT_DIFFERENCES, EXIT_ENVIRONMENT, EXIT_INVALID, EXI
 from streams.connect.apply import Outcome, apply_source, refusal
 from streams.connect.client import ConnectClient
 from streams.connect.control import send_control
+from streams.connect.drift import drift_findings
 from streams.connect.findings import Finding, errors
 from streams.connect.folder import Source, source_names
 from streams.connect.lint import lint
@@ -71,7 +72,10 @@ def check(names: Sequence[str], offline: bool, as_json: bool) -> None:
     settings = load_settings()
     chosen = sources(settings, names)
     wrong_files = _lint(settings, chosen)
-    found = [] if offline else [finding for one in chosen for finding in preflight(one, [settings.secrets])]
+    found: list[Finding] = []
+    if not offline:
+        wrong_files += [finding for one in chosen for finding in drift_findings(one, [settings.secrets])]
+        found += [finding for one in chosen for finding in preflight(one, [settings.secrets])]
     _show_findings([*wrong_files, *found], as_json=as_json)
     raise SystemExit(EXIT_INVALID if errors(wrong_files) else EXIT_ENVIRONMENT if errors(found) else EXIT_OK)
 
@@ -202,7 +206,10 @@ def _lint(settings: Settings, chosen: Sequence[Source]) -> list[Finding]:
 def _checked(settings: Settings, one: Source, offline: bool) -> Outcome | None:
     """The refusal when files or database have errors; warnings are only said."""
     files = _lint(settings, [one])
-    database = [] if offline else preflight(one, [settings.secrets])
+    database: list[Finding] = []
+    if not offline:
+        files += drift_findings(one, [settings.secrets])
+        database += preflight(one, [settings.secrets])
     wrong = errors([*files, *database])
     for finding in [*files, *database]:
         if finding not in wrong:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from onhand.cli.output import json_option, show_json
 from onhand.cli.source_parts import cluster, name_argument, say, sources, timeout_option
 from onhand.settings import load_settings
 from schemas.errors import InvalidInput
@@ -19,34 +20,38 @@ from streams.core.log.control import Action, Control
 
 @click.command()
 @name_argument
-def pause(name: str) -> None:
+@json_option
+def pause(name: str, as_json: bool) -> None:
     """Stop delivering but keep the task; a PostgreSQL slot stays active and keeps its WAL."""
-    _on_connector(name, "pause")
+    _on_connector(name, "pause", as_json)
 
 
 @click.command()
 @name_argument
-def resume(name: str) -> None:
+@json_option
+def resume(name: str, as_json: bool) -> None:
     """Go on after pause or stop."""
-    _on_connector(name, "resume")
+    _on_connector(name, "resume", as_json)
 
 
 @click.command()
 @name_argument
 @click.option("--only-failed", is_flag=True, help="Leave what runs alone.")
-def restart(name: str, only_failed: bool) -> None:
+@json_option
+def restart(name: str, only_failed: bool, as_json: bool) -> None:
     """Restart connector and tasks."""
-    _on_connector(name, "restart", only_failed=only_failed)
+    _on_connector(name, "restart", as_json, only_failed=only_failed)
 
 
 @click.command()
 @name_argument
 @timeout_option
-def stop(name: str, timeout_s: float) -> None:
+@json_option
+def stop(name: str, timeout_s: float, as_json: bool) -> None:
     """Free the task and wait until it is gone."""
     with ConnectClient(load_settings().connect_url) as client:
         stop_and_wait(client, name, timeout_s)
-    click.echo(f"{name}: stopped; the database keeps everything since then")
+    _tell(name, "stop", "stopped; the database keeps everything since then", as_json)
 
 
 @click.command("remove")
@@ -54,19 +59,21 @@ def stop(name: str, timeout_s: float) -> None:
 @click.option("--forget", is_flag=True, help="Also delete its offsets and drop its slot: the next apply starts over.")
 @click.confirmation_option("--yes", prompt="Remove the connector?")
 @timeout_option
-def remove_(name: str, forget: bool, timeout_s: float) -> None:
+@json_option
+def remove_(name: str, forget: bool, timeout_s: float, as_json: bool) -> None:
     """Remove a connector; without --forget, apply goes on later where it was."""
     settings = load_settings()
     known = name in source_names(settings.connect_configs)
     one = sources(settings, [name])[0] if known else None
     with ConnectClient(settings.connect_url) as client:
         remove(name, client, forget=forget, deadline_s=timeout_s, report=say)
-    click.echo(f"{name}: removed")
+    detail = "removed, offsets forgotten"
     if forget and one is not None and one.kind == "postgres":
         dropped = drop_slot(one, [settings.secrets])
-        click.echo(f"{name}: slot {one.config['slot.name']} {'dropped' if dropped else 'was not there'}")
+        detail += f"; slot {one.config['slot.name']} {'dropped' if dropped else 'was not there'}"
     elif not forget:
-        click.echo(f"{name}: offsets kept; a PostgreSQL slot stays and keeps its WAL (--forget drops both)")
+        detail = "removed; offsets kept, and a PostgreSQL slot stays and keeps its WAL (--forget drops both)"
+    _tell(name, "remove", detail, as_json)
 
 
 @click.command("resnapshot")
@@ -75,47 +82,61 @@ def remove_(name: str, forget: bool, timeout_s: float) -> None:
     "--incremental", "tables", multiple=True, metavar="TABLE", help="Only this table, beside the stream; repeatable."
 )
 @timeout_option
-def resnapshot_(name: str, tables: Sequence[str], timeout_s: float) -> None:
+@json_option
+def resnapshot_(name: str, tables: Sequence[str], timeout_s: float, as_json: bool) -> None:
     """Read a source anew; promises hold meanwhile, and what is gone is withdrawn at the end."""
     settings = load_settings()
     one = sources(settings, [name])[0]
     if tables:
         signal = incremental(one, tables, [settings.secrets])
-        click.echo(f"{name}: asked for {', '.join(tables)} (signal {signal}); {one.topic} tells when it is COMPLETED")
+        detail = f"asked for {', '.join(tables)}; {one.topic} tells when signal {signal} is COMPLETED"
+        _tell(name, "resnapshot", detail, as_json, signal=signal)
         return
     with ConnectClient(settings.connect_url) as client:
-        click.echo(f"{name}: {resnapshot(one, cluster(settings, client, timeout_s), say)}")
+        detail = resnapshot(one, cluster(settings, client, timeout_s), say)
+    _tell(name, "resnapshot", detail, as_json)
 
 
 @click.command()
 @name_argument
 @click.option("--why", default="", help="For the log.")
-def restate(name: str, why: str) -> None:
+@json_option
+def restate(name: str, why: str, as_json: bool) -> None:
     """Let the lane send every live balance, item, location and order part again."""
     settings = load_settings()
     sources(settings, [name])
     offset = send_control(settings.kafka, name, Control(action=Action.RESTATE, why=why))
-    click.echo(f"{name}: asked for (cdc.{name} offset {offset}); the lane sends everything when it comes there")
+    detail = f"asked for (cdc.{name} offset {offset}); the lane sends everything when it comes there"
+    _tell(name, "restate", detail, as_json, offset=offset)
 
 
 @click.command()
 @name_argument
 @click.argument("exception_id")
 @click.option("--why", default="", help="For the log.")
-def release(name: str, exception_id: str, why: str) -> None:
+@json_option
+def release(name: str, exception_id: str, why: str, as_json: bool) -> None:
     """Let a sweep or snapshot gap that waits for a person go ahead (ids: `onhand exceptions list --open`)."""
     settings = load_settings()
     sources(settings, [name])
     offset = send_control(settings.kafka, name, Control(action=Action.RELEASE, id=exception_id, why=why))
-    click.echo(f"{name}: {exception_id} released (cdc.{name} offset {offset})")
+    _tell(name, "release", f"{exception_id} released (cdc.{name} offset {offset})", as_json, offset=offset)
 
 
-def _on_connector(name: str, verb: str, **options: Any) -> None:
+def _on_connector(name: str, verb: str, as_json: bool, **options: Any) -> None:
     with ConnectClient(load_settings().connect_url) as client:
         if client.status(name) is None:
             raise InvalidInput(f"there is no connector {name}; `onhand source list` shows what there is")
         getattr(client, verb)(name, **options)
-    click.echo(f"{name}: {verb} asked for; `onhand source status {name}` tells how it goes")
+    _tell(name, verb, f"{verb} asked for; `onhand source status {name}` tells how it goes", as_json)
+
+
+def _tell(name: str, action: str, detail: str, as_json: bool, **more: Any) -> None:
+    """What was done to one source: a line, or a document with the same words."""
+    if as_json:
+        show_json({"source": name, "action": action, "detail": detail, **more})
+    else:
+        click.echo(f"{name}: {detail}")
 
 
 OPERATIONS: tuple[click.Command, ...] = (pause, resume, restart, stop, remove_, resnapshot_, restate, release)

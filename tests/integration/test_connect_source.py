@@ -370,7 +370,8 @@ def test_pause_resume_restart(made: Project, source: str) -> None:
     await_problem(made, source, "K05")
     paused = made.run("apply", source)
     assert (paused.exit_code, "paused" in paused.text) == (0, True)
-    assert made.run("resume", source).exit_code == 0
+    resumed = made.run("resume", source, "--json")
+    assert (resumed.exit_code, resumed.document["source"], resumed.document["action"]) == (0, source, "resume")
     assert made.run("restart", source).exit_code == 0
     assert made.run("apply", source).exit_code == 0
     assert made.run("pause", "nobody").exit_code == 2
@@ -379,8 +380,9 @@ def test_pause_resume_restart(made: Project, source: str) -> None:
 def test_control_records_go_into_the_source_log(made: Project, mariadb: Database) -> None:
     name = mariadb_source(made, mariadb)
     assert made.run("apply", name).exit_code == 0
-    assert made.run("restate", name, "--why", "test").exit_code == 0
-    await_record(made, name, lambda value: value.get("action") == "restate")
+    restated = made.run("restate", name, "--why", "test", "--json").document
+    written = await_record(made, name, lambda value: value.get("action") == "restate")
+    assert (restated["source"], restated["offset"]) == (name, written)
     assert made.run("release", name, "lane/x/sweep-waits/item").exit_code == 0
     await_record(made, name, lambda value: value.get("id") == "lane/x/sweep-waits/item")
 
