@@ -16,7 +16,7 @@ from typing import NamedTuple
 from schemas.records import Publication, PublicationState, Stamps
 from sinks.core.dirty import DirtyMap, Key, Waiting
 from sinks.core.ids import publication_id
-from sinks.core.ledger import Fact, Telling, stamp_of
+from sinks.core.ledger import WITHDRAWN, Fact, Telling, stamp_of, waiting_of
 from sinks.core.offer import OrderState, Promise, offer, source_step, step_of, withdrawn_offer
 from sinks.core.rule import NETWORK, Rule
 
@@ -161,6 +161,8 @@ class Book:
             step = step_of(fact, self.rule, self._source_steps.get(telling.partition, {}))
             version, status = (fact.version, self._rule_version, step), None
             quantities = offer(fact, self.rule, step)
+            for location in sorted(telling.possible.keys() - quantities.keys()):
+                quantities[location] = ZERO
         if telling.last is not None and version[0] < telling.last.source_version:
             return None
         settled = telling.parked or told
@@ -177,8 +179,9 @@ class Book:
         want = self.wants(key) if telling is not None else None
         if telling is None or want is None:
             return None
-        stamp = telling.next_stamp(*want.version)
-        attempts = telling.intend(stamp)
+        withdraws = want.cause == WITHDRAWN
+        stamp = telling.next_stamp(*want.version, withdraws)
+        attempts = telling.intend(stamp, withdraws)
         return Publication(
             id=publication_id(self.rule.name, *key, stamp),
             channel=self.rule.name,
@@ -209,8 +212,7 @@ class Book:
         stamp, sent_us = stamp_of(publication), publication.sent_us or now_us
         telling.settle(stamp, publication.quantities, publication.status, sent_us, self._settle_us)
         self._confirm_later(key, telling)
-        if key not in self.dirty:
-            self._touch(key, now_us)
+        self._touch(key, now_us)  # also when it waits already: falling is against what the channel holds now
         return was_parked
 
     def parked(self, publication: Publication, now_us: int) -> None:
@@ -218,6 +220,7 @@ class Book:
         key = (publication.kind, publication.key)
         if (telling := self.tellings.get(key)) is not None:
             telling.park(stamp_of(publication), publication.sent_us or now_us)
+            telling.untold = waiting_of(publication)
             self._touch(key, now_us)
 
     def hold(self, key: Key, waiting: Waiting, until_us: int) -> None:
@@ -237,11 +240,15 @@ class Book:
         return int(self.rule.settle_s * SECOND_US)
 
     def _withdrawal(self, telling: Telling) -> Want | None:
-        last, told = telling.last, telling.quantities
-        if last is None or not (telling.renew or any(told.values())):
+        last = telling.last
+        if last is None:
+            return None
+        done = telling.withdraws and last in (telling.acknowledged, telling.parked)
+        if not telling.renew and (done or not telling.possible):
             return None
         version = (last.source_version, self._rule_version, 0)
-        return Want(version, withdrawn_offer(at for at in told if at != NETWORK), None, Stamps(), "withdrawn")
+        known = sorted({*telling.quantities, *telling.possible} - {NETWORK})
+        return Want(version, withdrawn_offer(known), None, Stamps(), WITHDRAWN)
 
     def _touch(self, key: Key, now_us: int) -> None:
         want = self.wants(key)
@@ -249,10 +256,11 @@ class Book:
         if want is None:
             self.dirty.discard(key)
             return
-        told = self.tellings[key].quantities
-        falling = any(quantity < told.get(at, ZERO) for at, quantity in want.quantities.items())
-        if held is not None:
-            self.dirty.put(key, held._replace(falling=falling))
+        telling = self.tellings[key]
+        falling = any(quantity < telling.possible.get(at, ZERO) for at, quantity in want.quantities.items())
+        for earlier in (held, telling.untold):
+            if earlier is not None:
+                self.dirty.put(key, earlier._replace(falling=falling))
         self.dirty.put(key, Waiting(now_us, falling, want.stamps, want.cause))
 
     def _confirm_later(self, key: Key, telling: Telling) -> None:

@@ -142,7 +142,7 @@ class Desk:
             if group is None and self.failures >= DOWN_AFTER:
                 group = self._probe(now_us)
             elif group is None:
-                group = self.book.dirty.take(min(tokens, self.rule.batch_size), now_us, self._limit_us)
+                group = self._fresh(min(tokens, self.rule.batch_size), now_us)
             items = self._compose(group, now_us)
             if items:
                 self._bucket.take(len(items))
@@ -176,6 +176,16 @@ class Desk:
     def _limit_us(self) -> int:
         return int(self.rule.oldest_first_after_s * SECOND_US)
 
+    def _fresh(self, count: int, now_us: int) -> Group:
+        """Keys from the dirty map; what was refused before gets a push of its own, lest it spoil batch after batch."""
+        group = []
+        for entry in self.book.dirty.take(count, now_us, self._limit_us):
+            if self.book.tellings[entry[0]].parked is None:
+                group.append(entry)
+            else:
+                self._groups.later([entry])
+        return group
+
     def _probe(self, now_us: int) -> Group:
         """One item, another one each time: if a single bad item were all that is wrong, the next one shows it."""
         taken = self.book.dirty.take(len(self._probed) + 1, now_us, self._limit_us)
@@ -198,6 +208,8 @@ class Desk:
         for key, waiting in group:
             if key[0] != kind:
                 continue
+            if (earlier := self._groups.remove(key)) is not None:
+                waiting = earlier.joined(waiting)
             if (newer := self.book.dirty.discard(key)) is not None:
                 waiting = waiting.joined(newer)
             publication = self.book.compose(key, waiting, now_us)
@@ -229,9 +241,12 @@ class Desk:
     def _failed(self, push: Push, answer: Answer, now_us: int) -> Records:
         self.failures += 1
         self._wait(answer, now_us)
-        tellings = [telling for key, _ in push.group if (telling := self.book.tellings.get(key)) is not None]
-        for telling in tellings:
-            telling.doubt(push.sent_us)
+        tellings = []
+        for item in push.items:
+            told = item.publication
+            if (telling := self.book.tellings.get((told.kind, told.key))) is not None:
+                telling.doubt(push.sent_us, told.quantities)
+                tellings.append(telling)
         if self.failures >= DOWN_AFTER:
             return self._down(push, PublicationState.UNKNOWN, answer, now_us)
         if len(push.items) > 1:

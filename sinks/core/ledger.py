@@ -8,18 +8,24 @@ Rules
 * A request whose outcome is unknown puts the key *in doubt*.  The doubt ends when something sent at least `settle_s`
   after that request is acknowledged; until then the newest value is told once more, under a new id.
 * An intent found open at take-over, and any record that a former owner writes after it, is a request of unknown
-  outcome.
+  outcome.  Such a record is told by its worker, or by standing behind a newer one.
+* A location that the promise no longer names is told as zero as long as the channel may hold something there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from schemas.records import Publication, PublicationState
+from sinks.core.dirty import Waiting
 from sinks.core.ids import Stamp
 from sinks.core.offer import OrderState, Promise
 
 Fact = Promise | OrderState
+
+WITHDRAWN = "withdrawn"
+"""Cause of what is told of a key that no source knows any more."""
 
 
 class Telling:
@@ -34,6 +40,7 @@ class Telling:
         "open_us",
         "parked",
         "partition",
+        "possible",
         "present",
         "quantities",
         "renew",
@@ -41,7 +48,9 @@ class Telling:
         "sent_us",
         "status",
         "strikes",
+        "untold",
         "withdrawn",
+        "withdraws",
     )
 
     def __init__(self, partition: int) -> None:
@@ -54,10 +63,18 @@ class Telling:
         """No source knows the key any more; the channel is told zero once."""
         self.last: Stamp | None = None
         """Of the newest intent, whatever became of it."""
+        self.withdraws = False
+        """`last` takes back what was told, because no source knows the key any more."""
         self.acknowledged: Stamp | None = None
         self.parked: Stamp | None = None
         self.quantities: dict[str, Decimal] = {}
         """As acknowledged."""
+        self.possible: Mapping[str, Decimal] = {}
+        """Location → the most the channel may hold of it: what was acknowledged, and what requests in doubt told.
+        Zero: a request in doubt told zero, so something older may still stand there."""
+        self.untold: Waiting | None = None
+        """Of a publication that was refused for good, or not acknowledged in the life of an earlier owner: what is told
+        next stands for its change too."""
         self.status: str | None = None
         self.sent_us = 0
         """When that which was acknowledged or parked was sent."""
@@ -81,44 +98,50 @@ class Telling:
         """
         stamp = stamp_of(publication)
         sent_us = publication.sent_us or 0
-        if foreign:
+        if foreign or (self.last is not None and _order(stamp) < _order(self.last)):
             self.doubt_us = max(self.doubt_us or 0, publication.acknowledged_us or 0, sent_us)
+            self.possible = most(self.possible, publication.quantities)
             self.renew = True
-            if self.last is None or stamp.source_version > self.last.source_version:
-                self.last = stamp
+            if self.last is None or _order(stamp) > _order(self.last):
+                self.last, self.withdraws = stamp, publication.cause == WITHDRAWN
             return
         if publication.state is PublicationState.INTENT:
             self.doubt_us = self.in_doubt_us  # of an earlier intent without an outcome: its worker died
         self.last, self.attempts, self.open_us = stamp, publication.attempts, None
+        self.withdraws = publication.cause == WITHDRAWN
+        if publication.state is not PublicationState.ACKNOWLEDGED:
+            self.possible = most(self.possible, publication.quantities)
+            self.untold = waiting_of(publication)
         match publication.state:
             case PublicationState.ACKNOWLEDGED:
                 self.settle(stamp, publication.quantities, publication.status, sent_us, settle_us)
             case PublicationState.PARKED:
                 self.park(stamp, sent_us)
             case PublicationState.REJECTED:
-                self.renew = sent_us < self.resend_us
+                self.renew = True
             case PublicationState.INTENT:
                 self.open_us, self.renew = sent_us, True
             case _:
                 self.doubt_us, self.renew = sent_us, True
 
-    def next_stamp(self, source_version: int, rule_version: int, step: int) -> Stamp:
+    def next_stamp(self, source_version: int, rule_version: int, step: int, withdraws: bool = False) -> Stamp:
         """The stamp, and so the id, under which this is told now."""
         last = self.last
         if last is None or last.source_version != source_version:
             return Stamp(source_version, rule_version, step)
-        if last[:3] == (source_version, rule_version, step) and not self.renew and last != self.acknowledged:
+        same = last[:3] == (source_version, rule_version, step) and self.withdraws == withdraws
+        if same and not self.renew and last != self.acknowledged:
             return last
         return Stamp(source_version, rule_version, step, last.sequence + 1)
 
-    def intend(self, stamp: Stamp) -> int:
+    def intend(self, stamp: Stamp, withdraws: bool = False) -> int:
         """Note that a push is about to be made; the number of the attempt."""
         if self.last is not None and stamp.source_version < self.last.source_version:
             raise AssertionError(f"version {stamp.source_version} after {self.last.source_version}")
         if stamp != self.last:
             self.attempts = self.strikes = 0
         self.attempts += 1
-        self.last, self.renew = stamp, False
+        self.last, self.withdraws, self.renew, self.untold = stamp, withdraws, False, None
         return self.attempts
 
     def settle(
@@ -127,9 +150,13 @@ class Telling:
         """Acknowledged."""
         self.acknowledged, self.parked = stamp, None
         self.quantities, self.status, self.sent_us = quantities, status, sent_us
-        self.renew, self.strikes = sent_us < self.resend_us, 0
+        self.renew, self.strikes, self.untold = sent_us < self.resend_us, 0, None
         if self.in_doubt_us is not None and sent_us >= self.in_doubt_us + settle_us:
             self.doubt_us = self.open_us = None
+        if self.in_doubt_us is None:
+            self.possible = {at: quantity for at, quantity in quantities.items() if quantity}
+        else:
+            self.possible = most(self.possible, quantities)
 
     def park(self, stamp: Stamp, sent_us: int) -> None:
         """Refused for good, until a newer version or a person comes."""
@@ -150,9 +177,29 @@ class Telling:
         """The newest intent was acknowledged: nothing of it is to be tried again."""
         return self.acknowledged is not None and self.acknowledged == self.last
 
-    def doubt(self, sent_us: int) -> None:
+    def doubt(self, sent_us: int, quantities: Mapping[str, Decimal]) -> None:
         """The outcome of a request is unknown."""
         self.doubt_us = sent_us
+        self.possible = most(self.possible, quantities)
+
+
+def most(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Per location the greater of both."""
+    found = dict(one)
+    for location, quantity in other.items():
+        found[location] = max(quantity, found.get(location, quantity))
+    return found
+
+
+def waiting_of(publication: Publication) -> Waiting:
+    """What an intent took out of the dirty map."""
+    since_us = publication.picked_up_us or publication.sent_us or 0
+    return Waiting(since_us, False, publication.stamps, publication.cause)
+
+
+def _order(stamp: Stamp) -> tuple[int, int]:
+    """Newer is greater: the source's version never falls, and the sequence rises while it stays."""
+    return stamp.source_version, stamp.sequence
 
 
 def stamp_of(publication: Publication) -> Stamp:

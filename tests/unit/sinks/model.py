@@ -16,7 +16,8 @@ from sinks.core.rule import Rule
 
 @dataclass
 class ModelChannel:
-    """Applies what lands, without looking at versions; the same message id is applied once."""
+    """Applies what lands, without looking at versions, and keeps each location until it is told of it again; the same
+    message or item id is applied once."""
 
     holds: dict[str, tuple[int, dict[str, Decimal]]] = field(default_factory=dict)
     contents: dict[str, object] = field(default_factory=dict)
@@ -32,8 +33,11 @@ class ModelChannel:
     def land(self, push: Push) -> None:
         if push.id not in self.applied:
             self.applied.add(push.id)
-            for item in push.items:
-                self.holds[item.publication.key] = (item.publication.source_version, item.publication.quantities)
+            for told in (item.publication for item in push.items):
+                if told.id not in self.applied:
+                    self.applied.add(told.id)
+                    _, before = self.holds.get(told.key, (0, {}))
+                    self.holds[told.key] = (told.source_version, {**before, **told.quantities})
 
 
 def _told(item: Item) -> tuple[str, int, tuple[tuple[str, Decimal], ...]]:
@@ -72,6 +76,11 @@ class ModelWorker:
     def publish(self, atp: Atp) -> None:
         self.atps[atp.sku] = atp
         self.desk.book.state(0, (INVENTORY, atp.sku), promise_of(atp), self.now_us)
+
+    def withdraw(self, sku: str) -> None:
+        """A tombstone."""
+        self.atps.pop(sku, None)
+        self.desk.book.state(0, (INVENTORY, sku), None, self.now_us)
 
     def order(self, control: Publication) -> None:
         self.publications.append(control)

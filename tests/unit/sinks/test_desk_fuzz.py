@@ -10,14 +10,17 @@ from collections.abc import Callable
 
 import pytest
 
+from sinks.core import ledger
 from sinks.core.answer import Answer, Outcome
-from sinks.core.book import Book
+from sinks.core.book import INVENTORY, Book
 from sinks.core.desk import Push
 from sinks.core.ledger import Telling
+from sinks.core.offer import offer, promise_of
 from tests.unit.sinks.facts import ZERO, atp, rule
 from tests.unit.sinks.model import ModelChannel, ModelWorker, any_outcome
 
 SKUS = [f"S{n}" for n in range(6)]
+LOCATIONS = ("W1", "W2", "W3")
 SETTLE_S = 20
 LATEST_LANDING_US = (SETTLE_S - 4) * 1_000_000
 """Less than the settling time by more than one step of these lives."""
@@ -40,11 +43,14 @@ def live(seed: int) -> None:
         if step < 0.45:
             version += 1
             sku = chance.choice(SKUS)
-            worker.publish(atp(sku, version, chance.randrange(-3, 20)))
-        elif step < 0.5:
+            figures = {name: chance.randrange(-3, 20) for name in LOCATIONS if chance.random() < 0.5}
+            worker.publish(atp(sku, version, chance.randrange(-3, 20), locations=figures))
+        elif step < 0.48:
+            worker.withdraw(chance.choice(SKUS))
+        elif step < 0.52:
             worker.rule = chance.choice(rules)
             worker.desk.change_rule(worker.rule, worker.now_us)
-        elif step < 0.57:
+        elif step < 0.59:
             worker.restart()
         elif (push := worker.next_push()) is not None:
             channel.see(push)
@@ -52,7 +58,7 @@ def live(seed: int) -> None:
                 told = item.publication
                 assert told.source_version >= newest_sent.get(told.key, 0), "an older version after a newer one"
                 newest_sent[told.key] = told.source_version
-            outcome = any_outcome(chance)
+            outcome = Outcome.REJECTED if chance.random() < 0.05 else any_outcome(chance)
             dies = chance.random() < 0.15
             if outcome is Outcome.ACCEPTED:
                 channel.land(push)
@@ -69,12 +75,25 @@ def live(seed: int) -> None:
             channel.land(push)
         in_the_air = [entry for entry in in_the_air if entry[0] > worker.now_us]
     worker.drain(channel, 200)
-    for sku, newest in worker.atps.items():
-        expected = max(newest.network.available_now - worker.rule.buffer, ZERO)
-        assert channel.holds[sku] == (newest.version, {"*": expected}), sku
+    for sku in SKUS:
+        check(worker, channel, sku)
     assert len(worker.desk) == 0
     worker.restart()
     assert worker.next_push() is None, "a replay repeats an effect"
+
+
+def check(worker: ModelWorker, channel: ModelChannel, sku: str) -> None:
+    """The channel holds the newest promise of a sku, zero where it names nothing; nothing is said of a parked one."""
+    telling = worker.desk.book.tellings.get((INVENTORY, sku))
+    newest = worker.atps.get(sku)
+    if telling is None or telling.parked is not None:
+        return
+    version, holds = channel.holds.get(sku, (0, {}))
+    if newest is None:
+        assert not any(holds.values()), f"{sku} is gone"
+        return
+    assert version == newest.version, sku
+    assert holds == {**dict.fromkeys(holds, ZERO), **offer(promise_of(newest), worker.rule, 0)}, sku
 
 
 def test_the_newest_stands_in_the_end() -> None:
@@ -83,7 +102,7 @@ def test_the_newest_stands_in_the_end() -> None:
 
 
 def break_doubt(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Telling, "doubt", lambda self, sent_us: None)
+    patch.setattr(Telling, "doubt", lambda self, *request: None)
 
 
 def break_settling(patch: pytest.MonkeyPatch) -> None:
@@ -119,7 +138,22 @@ def break_versions(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Book, "compose", stale)
 
 
-@pytest.mark.parametrize("guard", [break_doubt, break_settling, break_take_over, break_sequence, break_versions])
+def break_locations(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ledger, "most", lambda one, other: dict(one))
+
+
+def break_withdrawal(patch: pytest.MonkeyPatch) -> None:
+    stamp = Telling.next_stamp
+    patch.setattr(Telling, "next_stamp", lambda self, *version: stamp(self, version[0], version[1], version[2], self.withdraws))
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [
+        *(break_doubt, break_settling, break_take_over, break_sequence, break_versions, break_locations),
+        break_withdrawal,
+    ],
+)
 def test_each_guard_is_needed(guard: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
     guard(monkeypatch)
 
