@@ -144,7 +144,9 @@ def break_locations(patch: pytest.MonkeyPatch) -> None:
 
 def break_withdrawal(patch: pytest.MonkeyPatch) -> None:
     stamp = Telling.next_stamp
-    patch.setattr(Telling, "next_stamp", lambda self, *version: stamp(self, version[0], version[1], version[2], self.withdraws))
+    patch.setattr(
+        Telling, "next_stamp", lambda self, *version: stamp(self, version[0], version[1], version[2], self.withdraws)
+    )
 
 
 @pytest.mark.parametrize(
