@@ -67,7 +67,7 @@ class Intake:
     # -- rows
 
     def _row(self, entry: Entry, event: Event) -> None:
-        if event.snapshot:
+        if event.snapshot or self._fold.memo.reading:
             self._snapshots.row(entry.name, event)
         self.rows += 1
         if self._waiting and event.record is not None:
@@ -168,7 +168,7 @@ class Intake:
             self._supersede(offset)
         elif completes_initial(notification):
             self._empty_queues()
-        self._snapshots.notice(notification)
+        self._snapshots.notice(notification, waiting=bool(self._waiting))
 
     def _supersede(self, offset: int) -> None:
         """A snapshot begins: it brings what the waiting records would have told, and more."""

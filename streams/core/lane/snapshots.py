@@ -9,10 +9,12 @@ from streams.core.log.position import covered_binlog, covered_lsn, parse_covered
 from streams.core.log.snapshot import (
     ABORTED,
     COMPLETED,
+    INCREMENTAL,
     INITIAL,
     STARTED,
     TABLE_SCAN_COMPLETED,
     Finding,
+    Reading,
     Scan,
     Snapshot,
     scanned_table,
@@ -29,7 +31,17 @@ class Snapshots:
         self._fold, self._memo = fold, fold.memo
 
     def row(self, table: str, event: Event) -> None:
-        """A row of an initial snapshot came."""
+        """A row of a mapped table came."""
+        if self._memo.reading and table in self._memo.reading:
+            reading = self._memo.reading[table]
+            if event.incremental:
+                reading.brought += 1
+            else:
+                reading.streamed += 1
+        if event.snapshot:
+            self._snapshot_row(table, event)
+
+    def _snapshot_row(self, table: str, event: Event) -> None:
         snapshot = self._memo.snapshot
         if snapshot is None:
             return
@@ -40,8 +52,10 @@ class Snapshots:
             if snapshot.greatest is None or here > snapshot.greatest:
                 snapshot.greatest, snapshot.binlog = here, event.binlog
 
-    def notice(self, notification: Notification) -> None:
-        """A notification of Debezium; those of incremental snapshots change nothing: their rows are changes."""
+    def notice(self, notification: Notification, *, waiting: bool = False) -> None:
+        """A notification of Debezium; `waiting`: records wait behind one that cannot be processed."""
+        if notification.aggregate == INCREMENTAL:
+            self._notice_incremental(notification, waiting)
         if notification.aggregate != INITIAL:
             return
         memo = self._memo
@@ -58,10 +72,51 @@ class Snapshots:
         elif notification.type == ABORTED:
             memo.snapshot, memo.snapshot_required = None, True
 
+    def _notice_incremental(self, notification: Notification, waiting: bool) -> None:
+        """Its rows are changes; and a table that was read whole has no other rows than those that came meanwhile."""
+        memo, known = self._memo, frozenset(self._memo.tables)
+        if notification.type == TABLE_SCAN_COMPLETED:
+            name = scanned_table(notification.collection, known)
+            reading = memo.reading.pop(name, None) if name is not None else None
+            if name is None or reading is None or reading.signal != notification.id:
+                return
+            self._fold.settle()
+            if reading.whole(notification) and not waiting and not memo.tables[name].parked:
+                self._withdraw_unseen(name)
+        elif notification.type in (COMPLETED, ABORTED):
+            for name in [name for name, one in memo.reading.items() if one.signal == notification.id]:
+                del memo.reading[name]
+        else:
+            for collection in notification.collections:
+                name = scanned_table(collection, known)
+                if name is not None and memo.snapshot is None:
+                    self._begin_reading(name, notification.id)
+
+    def _begin_reading(self, name: str, signal: str) -> None:
+        memo, table = self._memo, self._memo.tables[name]
+        running = memo.reading.get(name)
+        if table.sweep_asks or (running is not None and running.signal == signal):
+            return  # a person is asked about the rows not seen since an earlier snapshot
+        self._fold.settle()
+        memo.reading[name] = Reading(signal)
+        table.generation, table.seen = table.generation + 1, 0
+
+    def _withdraw_unseen(self, name: str) -> None:
+        """Sweep the rows that did not come; many of them only when a person says so."""
+        table = self._memo.tables[name]
+        gone = table.rows - table.seen
+        if gone > table.rows * SWEEP_SHARE and self._memo.complete:
+            table.sweep_asks = True
+            detail = f"{gone} of {table.rows} rows of {name} were not in the snapshot"
+            self._fold.faults.open("sweep-waits", name, detail, again=False)
+        elif gone:
+            self._sweep(name)
+
     def _start(self) -> None:
         memo = self._memo
         self._fold.settle()
         memo.snapshot, memo.snapshot_in, memo.passing = Snapshot(), False, None
+        memo.reading = {}
         for name, table in memo.tables.items():
             table.generation += 1
             table.seen = 0
@@ -83,13 +138,7 @@ class Snapshots:
                 table.sweep_asks = True
                 faults.open("snapshot-incomplete", name, why, again=False)
                 continue
-            gone = table.rows - table.seen
-            if gone > table.rows * SWEEP_SHARE and not memo.silent:
-                table.sweep_asks = True
-                detail = f"{gone} of {table.rows} rows of {name} were not in the snapshot"
-                faults.open("sweep-waits", name, detail, again=False)
-            elif gone:
-                self._sweep(name)
+            self._withdraw_unseen(name)
         memo.snapshot, memo.snapshot_in, memo.snapshot_required = None, True, False
         for code in ("snapshot-required", "position-space-changed"):
             faults.close_code(code, "source")

@@ -8,7 +8,7 @@ import msgspec
 
 from streams.core.log.position import NOWHERE
 from streams.core.log.resend import Mark
-from streams.core.log.snapshot import Snapshot
+from streams.core.log.snapshot import Reading, Snapshot
 
 EXACT = Context(prec=120, traps=[Inexact, InvalidOperation])
 """Sums never round: contracts hold 38 digits, and a rounding would be a bug to stop at."""
@@ -160,6 +160,8 @@ class Memo(msgspec.Struct, array_like=True):
     reached_us: int | None = None
     superseded: tuple[tuple[bytes, int], ...] = ()
     """Work list: (waiting queue, offset); what waits from before it is dropped, a snapshot began there."""
+    reading: dict[str, Reading] = msgspec.field(default_factory=dict)
+    """By table: the incremental snapshot that reads it."""
 
 
 _memo_encoder = msgspec.msgpack.Encoder()

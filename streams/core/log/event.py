@@ -50,6 +50,10 @@ class Notification(msgspec.Struct, frozen=True):
     """SUCCEEDED or why not, for TABLE_SCAN_COMPLETED."""
     rows: int | None
     """Rows scanned, for TABLE_SCAN_COMPLETED."""
+    id: str = ""
+    """Of an incremental snapshot: the signal that asked for it."""
+    collections: tuple[str, ...] = ()
+    """Tables it is about, where it says."""
 
 
 class Event(msgspec.Struct, gc=False):
@@ -226,4 +230,6 @@ def _notification(envelope: _Envelope) -> Notification:
         data.get("scanned_collection"),
         data.get("status"),
         None if rows is None else int(rows),
+        envelope.id or "",
+        tuple(each.strip() for each in str(data.get("data_collections") or "").split(",") if each.strip()),
     )

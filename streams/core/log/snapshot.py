@@ -15,6 +15,7 @@ import msgspec
 from streams.core.log.event import Event, Notification
 
 INITIAL = "Initial Snapshot"
+INCREMENTAL = "Incremental Snapshot"
 STARTED = "STARTED"
 TABLE_SCAN_COMPLETED = "TABLE_SCAN_COMPLETED"
 COMPLETED = "COMPLETED"
@@ -45,6 +46,25 @@ class Scan(msgspec.Struct, array_like=True):
     scanned: int | None = None
     """Rows the table's scan counted; None: it did not say."""
     status: str | None = None
+
+
+class Reading(msgspec.Struct, array_like=True):
+    """One table that an incremental snapshot reads again beside the stream; kept in the marker.
+
+    A row that changed while its chunk was read is told by the stream alone, so the log may bring fewer rows than the
+    scan counted, but not fewer than that with the streamed ones.
+    """
+
+    signal: str
+    """Id of the signal that asked for it."""
+    brought: int = 0
+    streamed: int = 0
+    """Changes of the table since it began."""
+
+    def whole(self, notification: Notification) -> bool:
+        """Did every row of the table come?"""
+        scanned = notification.rows or 0
+        return notification.status in SUCCEEDED and self.brought <= scanned <= self.brought + self.streamed
 
 
 class Finding(Enum):

@@ -71,6 +71,8 @@ class History:
         for _ in range(steps):
             if self.random.random() < 0.05:
                 self.snapshot()
+            elif self.random.random() < 0.1:
+                self.read_again()
             else:
                 self.transaction()
             if self.random.random() < 0.3:
@@ -99,6 +101,22 @@ class History:
         if self.random.random() < 0.3:
             self.lane.log.snapshot(content, complete=False)
         self.lane.log.snapshot(content)
+        self.resendable = len(self.lane.log.records)
+
+    def read_again(self) -> None:
+        """An incremental snapshot of a table of which changes may have been missed, beside the stream."""
+        table = self.random.choice(("toy.stock", "toy.demand", "toy.factor"))
+        for key in [k for k in self.rows[table] if k > 1 and self.random.random() < 0.3]:
+            del self.rows[table][key]
+        self.lane.log.begin_reading(table)
+        if self.random.random() < 0.5:
+            self.work()
+        before = dict(self.rows[table])
+        if self.random.random() < 0.5:
+            self.transaction()
+        scanned = {key: row for key, row in self.rows[table].items() if key in before}
+        brought = [row for key, row in scanned.items() if row is before[key]]  # the rest the stream has told
+        self.lane.log.read_again(table, brought, scanned=len(scanned))
         self.resendable = len(self.lane.log.records)
 
     def resend(self) -> None:
@@ -278,6 +296,7 @@ GUARDS: dict[str, tuple[Any, str, Any]] = {
     "the rest of a fan-out is remembered": (fold.Fold, "_reassert_later", nothing),
     "truncate withdraws": (intake.Intake, "_truncate", nothing),
     "a repeated snapshot sweeps": (snapshots.Snapshots, "_sweep", nothing),
+    "an incremental snapshot sweeps": (snapshots.Snapshots, "_begin_reading", nothing),
     "changed balances leave": (owed.Dirty, "balance", no_sku),
     "the log passes a repeated snapshot": (snapshots.Snapshots, "passed", nothing),
     "owed outputs are drained": (worklists, "drain", lambda state: ([], False)),

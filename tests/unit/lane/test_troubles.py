@@ -11,7 +11,7 @@ from schemas.errors import Fatal
 from streams.core.lane.stage import LaneLimits, LaneStage
 from streams.core.log.control import Action
 from streams.core.mapping.model import Posting
-from tests.unit.lane.conftest import Lane, demand_row, encode, item_row, stock_row
+from tests.unit.lane.conftest import Lane, demand_row, encode, item_row, raw, stock_row
 from tests.unit.lane.toy import Log, ToyMapping, tables
 
 A_ON_HAND = ("A", "W1", "on_hand", None)
@@ -100,25 +100,56 @@ def test_a_skipped_table_is_not_emptied_by_a_repeated_snapshot(lane: Lane) -> No
     assert list(lane.exceptions()) == ["lane/toy/snapshot-incomplete/toy.demand"]
 
 
-def test_incremental_snapshot_rows_are_changes_and_sweep_nothing(lane: Lane) -> None:
-    lane.start({"toy.demand": [demand_row(1, "A", "1"), demand_row(2, "A", "1")]})
-    lane.log.notify("STARTED", "Incremental Snapshot")
-    lane.log.write(
-        {"id": 1},
-        {
-            "before": None,
-            "after": demand_row(1, "A", "4"),
-            "source": lane.log.source("toy.demand", "incremental", None, f'["{lane.log.lsn}","{lane.log.lsn}"]'),
-            "transaction": None,
-            "op": "r",
-            "ts_us": 1,
-        },
-    )
-    lane.log.notify("COMPLETED", "Incremental Snapshot")
-    assert lane.run().quantities() == {
-        ("A", "*", "demand", "SO-1"): Decimal(4),
-        ("A", "*", "demand", "SO-2"): Decimal(1),
-    }
+def demands(lane: Lane) -> dict[str, Decimal]:
+    """Quantity by number of the demand row."""
+    return {str(key[3]).removeprefix("SO-"): value for key, value in lane.run().quantities().items()}
+
+
+def test_rows_of_an_incremental_snapshot_are_changes_and_what_it_did_not_bring_is_gone(lane: Lane) -> None:
+    rows = [demand_row(number, "A", "1") for number in range(40)]
+    lane.start({"toy.demand": rows})
+    lane.log.begin_reading("toy.demand")
+    lane.run()
+    lane.log.transaction(("u", "toy.demand", demand_row(1, "A", "3")), ("c", "toy.demand", demand_row(50, "A", "9")))
+    lane.log.read_again("toy.demand", [demand_row(number, "A", "4") for number in range(2, 39)] + rows[:1], scanned=40)
+    expected = {str(number): Decimal(4) for number in range(2, 39)}
+    assert demands(lane) == {"0": Decimal(1), "1": Decimal(3), "50": Decimal(9), **expected}
+    assert progress_of(lane) == (True, False, False)
+
+
+@pytest.mark.parametrize("scanned", [30, 39])
+def test_an_incremental_snapshot_that_is_not_whole_in_the_log_sweeps_nothing(lane: Lane, scanned: int) -> None:
+    rows = [demand_row(number, "A", "1") for number in range(40)]
+    lane.start({"toy.demand": rows})
+    lane.log.begin_reading("toy.demand")
+    lane.log.read_again("toy.demand", rows[:38], scanned=scanned)
+    assert len(demands(lane)) == 40
+
+
+def test_an_incremental_snapshot_sweeps_no_row_that_waits_behind_poison(lane: Lane) -> None:
+    rows = [demand_row(number, "A", "1") for number in range(40)]
+    lane.start({"toy.demand": rows})
+    lane.runtime.feed(raw({"id": 39}), b"poison")
+    lane.log.begin_reading("toy.demand")
+    lane.log.read_again("toy.demand", rows)
+    assert len(demands(lane)) == 40
+
+
+def test_a_large_sweep_of_an_incremental_snapshot_waits_for_a_person(lane: Lane) -> None:
+    rows = [demand_row(number, "A", "1") for number in range(40)]
+    lane.start({"toy.demand": rows})
+    lane.log.begin_reading("toy.demand")
+    lane.log.read_again("toy.demand", rows[:30])
+    assert len(demands(lane)) == 40
+    (identity,) = lane.exceptions()
+    assert identity == "lane/toy/sweep-waits/toy.demand"
+    assert progress_of(lane) == (True, True, False)
+    lane.log.begin_reading("toy.demand")
+    lane.run()
+    lane.control(Action.RELEASE, identity)
+    assert len(demands(lane)) == 30, "a reading that has just begun does not empty the table"
+    lane.log.read_again("toy.demand", rows[:30])
+    assert len(demands(lane)) == 30
     assert progress_of(lane) == (True, False, False)
 
 

@@ -220,6 +220,7 @@ class Log:
         self.lsn = start
         self.commit = start
         self.transactions = 0
+        self.signals = 0
         self.records: list[tuple[bytes | None, bytes]] = []
 
     def source(self, table: str, snapshot: str, lsn: int | None, sequence: str) -> dict[str, Any]:
@@ -278,10 +279,11 @@ class Log:
         self.write({"serverName": "toy"}, {"ts_ms": 1_795_471_928_884})
 
     def notify(self, kind: str, aggregate: str = "Initial Snapshot", **data: str) -> None:
+        identity = data.pop("id", "n")
         self.write(
-            {"id": "n"},
+            {"id": identity},
             {
-                "id": "n",
+                "id": identity,
                 "type": kind,
                 "aggregate_type": aggregate,
                 "additional_data": {"connector_name": "toy", **data},
@@ -321,3 +323,21 @@ class Log:
             )
         if complete:
             self.notify("COMPLETED")
+
+    def read_again(self, table: str, rows: Sequence[dict[str, Any]], *, scanned: int | None = None) -> None:
+        """The rows of an incremental snapshot and its end; `begin_reading` came before."""
+        key_column = "line" if table == "toy.purchase" else "id"
+        for row in rows:
+            source = self.source(table, "incremental", None, json.dumps([str(self.lsn), str(self.lsn)]))
+            value = {"before": None, "after": row, "source": source, "transaction": None, "op": "r", "ts_us": 1}
+            self.write({key_column: row[key_column]}, value)
+        signal = f"signal-{self.signals}"
+        count = str(len(rows) if scanned is None else scanned)
+        data = {"scanned_collection": f"toy.{table}", "total_rows_scanned": count, "status": "SUCCEEDED"}
+        self.notify("TABLE_SCAN_COMPLETED", "Incremental Snapshot", id=signal, **data)
+        self.notify("COMPLETED", "Incremental Snapshot", id=signal)
+
+    def begin_reading(self, table: str) -> None:
+        """An incremental snapshot of one table begins."""
+        self.signals += 1
+        self.notify("STARTED", "Incremental Snapshot", id=f"signal-{self.signals}", data_collections=f"toy.{table}")
