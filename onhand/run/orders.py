@@ -6,18 +6,20 @@ from onhand.health import serve_health
 from onhand.settings import Settings
 from schemas.codec import Codec
 from schemas.registry import Registry
-from streams.agents.orders import GROUP, orders_worker
+from streams.agents.orders import GROUP, load_words, orders_worker
 from streams.core.ownership import OWNERSHIP_FILE, load_ownership
 
 
 def run(settings: Settings, name: str = GROUP) -> int:
     """Merge orders until SIGTERM.  Raises InvalidInput, EnvironmentFault before the start."""
+    words = load_words(settings.connect_configs)
     ownership = load_ownership(settings.connect_configs / OWNERSHIP_FILE)
     with Registry(settings.registry_url) as registry:
         codec = Codec.connected(registry)
     worker = orders_worker(
         ownership,
         codec,
+        words,
         kafka=settings.kafka,
         data_dir=settings.data_dir,
         partitions=settings.partitions,

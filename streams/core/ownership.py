@@ -123,7 +123,8 @@ class Ownership(_Strict):
     time_zone: Annotated[str, AfterValidator(_time_zone)] = "UTC"
     """Of locations that state none, and of location `*`."""
     drift_after_s: int = Field(default=0, ge=0)
-    """A drift becomes an exception when it has lasted so long; the position shows it at once."""
+    """A drift, or an order's conflict, becomes an exception when it has lasted so long; position and order show it at
+    once."""
     items: Annotated[SourceList, Field(min_length=1)]
     """Whose items.sql counts: for each sku the first source that has it."""
     locations: Annotated[SourceList, Field(min_length=1)]

@@ -1,5 +1,6 @@
 """Merge by owner: each attribute from the first of its owners that says something; who disagrees is a conflict.
 
+Statuses that differ only because one system has fewer words for the way do not disagree (`stages`).
 An owner that says NULL, or the status `unknown`, says nothing.  A source that owns nothing is never believed, only
 compared.  What an archived row said keeps its place, but does not disagree with anybody.
 """
@@ -22,6 +23,7 @@ from schemas.records import (
     Shipment,
     ShipmentLine,
 )
+from streams.core.orders.stages import Words, agree
 from streams.core.orders.state import SEPARATOR, OrderState, Statement
 
 UNKNOWN = "unknown"
@@ -111,9 +113,9 @@ _SHIPMENT: dict[str, Callable[[str], Any]] = {
 _SHIPMENT_LINE: dict[str, Callable[[str], Any]] = {"quantity": _decimal}
 
 
-def merge(order_id: str, state: OrderState, owners: Owners, now_us: int) -> Merged:
+def merge(order_id: str, state: OrderState, owners: Owners, words: Words, now_us: int) -> Merged:
     """The order as its owners have it.  Conflicts keep the age that `state.conflicts` remembers."""
-    merging = _Merging(state, owners, now_us)
+    merging = _Merging(state, owners, words, now_us)
     header = state.said("header").get(order_id, {})
     values = merging.attributes("header", "", header, _HEADER)
     lines = []
@@ -140,8 +142,8 @@ def merge(order_id: str, state: OrderState, owners: Owners, now_us: int) -> Merg
 
 
 class _Merging:
-    def __init__(self, state: OrderState, owners: Owners, now_us: int) -> None:
-        self.state, self.owners, self.now_us = state, owners, now_us
+    def __init__(self, state: OrderState, owners: Owners, words: Words, now_us: int) -> None:
+        self.state, self.owners, self.words, self.now_us = state, owners, words, now_us
         self.conflicts: list[Conflict] = []
         self.unreadable: list[Unreadable] = []
 
@@ -169,7 +171,9 @@ class _Merging:
                 continue
             found[column] = stated[owner]
             for source, value in stated.items():
-                if value != stated[owner] and said[source].withdrawn is None:
+                if value == stated[owner] or said[source].withdrawn is not None:
+                    continue
+                if not agree(self.words, kind, column, (owner, stated[owner]), (source, value)):
                     self._disagree(place + column, owner, stated[owner], source, value)
         return found
 

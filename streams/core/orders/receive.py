@@ -1,7 +1,7 @@
 """The receiver's rules: a source's message becomes statements of an order.
 
 * The newest version per (order, source) is kept, older messages are dropped whole; a version may come in parts.
-* Of several rows of one source about the same part the greatest (as_of, version) counts.
+* What a source says of a part replaces what it said: of several rows about one part the lane chooses.
 * What a deleted row meant: archived, its last word stands; cancelled, its last word stands and says so; removed, it
   says nothing any more.
 * When a source has restated everything since a version, what lives only by an older one is gone.
@@ -62,10 +62,6 @@ def _state(voice: Voice, part: OrderPart, version: int) -> None:
     known = voice.statements.get(key)
     attributes = {name: value for name, value in part.attributes.items() if value is not None}
     as_of_us = _instant(attributes.pop(AS_OF, None))
-    if known is not None and as_of_us is not None and known.as_of_us is not None and as_of_us < known.as_of_us:
-        # An older row about the same part; the source still knows the part, so a sweep must not take it.
-        known.version = version
-        return
     if not part.withdrawn:
         voice.statements[key] = Statement(version, None, as_of_us, attributes)
         return

@@ -35,6 +35,7 @@ from schemas.records import (
 )
 from streams.core.orders.merge import Merged, Owners, merge
 from streams.core.orders.receive import oldest, receive, sweep
+from streams.core.orders.stages import Words, fingerprint_of
 from streams.core.orders.state import (
     SEPARATOR,
     WALK_KEY,
@@ -88,10 +89,13 @@ class OrdersStage:
     input_topic = INPUT_TOPIC
     sole_writer_of = frozenset({ORDER_TOPIC, SHIPMENT_TOPIC})
 
-    def __init__(self, ownership: OrderOwnership, sources: frozenset[str], encode: Encode, decode: Decode) -> None:
+    def __init__(
+        self, ownership: OrderOwnership, sources: frozenset[str], encode: Encode, decode: Decode, words: Words
+    ) -> None:
         """`sources`: those that own an order attribute; all of them must be complete before an order is."""
-        self.fingerprint = ownership.fingerprint
+        self.fingerprint = hashlib.sha256(ownership.fingerprint + fingerprint_of(words)).digest()
         self._owners: Owners = ownership
+        self._words = words
         self._owning = sources
         self._conflict_after_us = ownership.drift_after_s * 1_000_000
         self._encode, self._decode = encode, decode
@@ -151,7 +155,7 @@ class OrdersStage:
         def order(order_id: str) -> tuple[OrderState | None, Merged | None]:
             if order_id not in cache:
                 known = load_order(state, order_id)
-                cache[order_id] = (known, merge(order_id, known, self._owners, now_us) if known else None)
+                cache[order_id] = (known, merge(order_id, known, self._owners, self._words, now_us) if known else None)
             return cache[order_id]
 
         for key in owed:
@@ -369,7 +373,7 @@ class _Unit:
         if order_id not in self._changed and not held:
             # Sent again because of time, completeness or a rule: no commit is being propagated.
             order.stamps = Stamps()
-        merged = merge(order_id, order, self.stage._owners, self.now_us)
+        merged = merge(order_id, order, self.stage._owners, self.stage._words, self.now_us)
         order.conflicts = {c.attribute + SEPARATOR + c.other: c.since_us for c in merged.conflicts}
         order.stamps = msgspec.structs.replace(order.stamps, promised_us=self.now_us)
         self._follow_removal(order_id, order, merged)

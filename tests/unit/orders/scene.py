@@ -18,6 +18,7 @@ from schemas.records import (
 from schemas.versions import version_of
 from streams.agents.orders import owning_sources
 from streams.core.orders.stage import INPUT_TOPIC, OrdersStage
+from streams.core.orders.stages import Words
 from streams.core.ownership import Ownership, parse_ownership
 from tests.memory import Durable, MemoryRuntime
 
@@ -59,9 +60,15 @@ class Scene:
     """One partition of orders; sources speak, and what was sent can be read."""
 
     def __init__(
-        self, *, complete: bool = True, drift_after_s: int = 0, durable: Durable | None = None, **options: Any
+        self,
+        *,
+        complete: bool = True,
+        drift_after_s: int = 0,
+        words: Words | None = None,
+        durable: Durable | None = None,
+        **options: Any,
     ) -> None:
-        self.owners = ownership(drift_after_s)
+        self.owners, self.words = ownership(drift_after_s), words or {}
         self.runtime = MemoryRuntime(self.stage, durable=durable, **options)
         self.units: dict[str, int] = {}
         self.epoch = 1
@@ -71,7 +78,7 @@ class Scene:
             self.run()
 
     def stage(self) -> OrdersStage:
-        return OrdersStage(self.owners, owning_sources(self.owners), CODEC.encode, CODEC.decode)
+        return OrdersStage(self.owners, owning_sources(self.owners), CODEC.encode, CODEC.decode, self.words)
 
     def next_version(self, source: str) -> int:
         self.units[source] = self.units.get(source, 0) + 1

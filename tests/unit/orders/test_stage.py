@@ -12,6 +12,7 @@ from schemas.records import Conflict, ExceptionStatus, ShipmentLine
 from schemas.versions import version_of
 from tests.memory import Durable
 from tests.unit.orders.scene import CODEC, Scene, gone, header, line, shipment
+from tests.unit.orders.test_stages import demo_words
 
 DAY_S = 86_400
 
@@ -177,12 +178,11 @@ def test_a_version_in_parts_is_sent_once_whole() -> None:
     assert order.stamps.committed_us == 100, "the oldest change it stands for"
 
 
-def test_the_newest_row_of_a_status_history_counts() -> None:
+def test_when_the_newest_row_of_a_status_history_is_deleted_the_one_before_it_counts_again() -> None:
     scene = Scene()
     scene.tell("wms", header(delivery_status="in_transit", as_of="200"))
-    assert scene.tell("wms", header(delivery_status="not_shipped", as_of="100")).delivery_status == "in_transit"
     assert scene.tell("wms", header(delivery_status="delivered", as_of="300")).delivery_status == "delivered"
-    assert scene.tell("wms", header(delivery_status="lost", as_of="300")).delivery_status == "lost", "then the version"
+    assert scene.tell("wms", header(delivery_status="in_transit", as_of="200")).delivery_status == "in_transit"
 
 
 def test_shipments_stand_in_the_orders_partition_and_vanish_with_a_tombstone() -> None:
@@ -322,6 +322,18 @@ def test_poison_goes_to_exceptions_and_the_rest_goes_on() -> None:
     [problem] = scene.exceptions().values()
     assert (problem.code, problem.subject, problem.offset) == ("contract-undecodable", "SO-1", offset)
     assert problem.raw == b"\x00\x00\x00\x00\x01nonsense"
+
+
+def test_a_source_that_learns_a_word_has_every_order_compared_again() -> None:
+    scene = Scene(words=demo_words(), durable=Durable())
+    scene.say("erp", header(execution_status="released"))
+    assert scene.tell("wms", header(execution_status="packed")).conflicts == ()
+    symbols = scene.words["erp", "header", "execution_status"]
+    scene.words = {**scene.words, ("erp", "header", "execution_status"): symbols | {"packed"}}
+    scene.runtime.restart()
+    scene.run()
+    [conflict] = scene.order().conflicts
+    assert (conflict.owner_value, conflict.other_value) == ("packed", "released")
 
 
 def test_a_changed_ownership_file_moves_every_order() -> None:
