@@ -158,7 +158,7 @@ def lane_totals(state: Mapping[bytes, bytes]) -> dict[BalanceKey, Total]:
         found = decode_sum(value)
         sku, balance = split_sku(name[1:])
         what = BalanceName(balance)
-        kept = sum((quantity for _, quantity in found.kept), Decimal(0))
+        kept = sum((one.quantity for one in found.kept), Decimal(0))
         total = Total(found.quantity - kept, found.postings - len(found.kept))
         if total.postings:
             due = what.due.isoformat() if what.due else None

@@ -90,7 +90,7 @@ class Fold:
         self.state, self.memo, self.now_us = state, memo, now_us
         self.dirty = Dirty()
         self.faults = Faults(source, state, self.dirty, now_us)
-        self.sums = Sums(state, any(entry.archived for entry in entries.values()))
+        self.sums = Sums(state, any(entry.archived for entry in entries.values()), now_us)
         self.touched: dict[bytes, Touched] = {}
         self.bad_rows = 0
         """Rows of the input that could not be mapped."""
@@ -347,6 +347,11 @@ class Fold:
             self.lookups.enter(reference, record, found, chains)
             record.found, record.chains = found, chains
             self._put(reference, record)
+
+    def expire_kept(self, days: int, room: int) -> None:
+        """Archived evidence ends after so many days, whether its claim was closed or not."""
+        for balance in self.sums.expire(days, room):
+            self.dirty.balance(balance, NO_STAMP)
 
     def write_sums(self) -> None:
         """Write the sums that changed since the last time; sums that closed claims changed are dirty, too."""

@@ -15,6 +15,7 @@
     k  target       k <exception id>                            Target: the row or queue an exception keeps back
     n  number       n <exception id>                            how many rows give cause for an exception they share
     p  parked       p <row reference>                           raw record of a row that could not be decoded
+    e  expiry       e <day> <sku> 0 <balance>                   archived rows of it still count; the day in 4 bytes
     w  waiting      w <queue> 0 <offset>                        raw records that wait behind a parked one, in order
 
 A *row reference* is `<table> 0 <primary key>`.  Texts of the source that stand before a zero byte must hold none.

@@ -36,6 +36,8 @@ ROW_COST = 1000
 UNIT_COST = UNIT_BYTES * 3 // 4
 BAD_WINDOW, BAD_LEAST = 1000, 100
 """When more than half of the last rows, and at least so many, were bad, the lane stops: a bad release, not bad rows."""
+KEPT_SLICE = 1000
+"""Archived rows that expire in one unit."""
 SWITCH_RECORDS = 100_000
 """Records held back at most while a changed mapping waits for its switch."""
 PROGRESS = encode_owed(ProgressOwed())
@@ -52,6 +54,9 @@ class LaneLimits:
     """After TRUNCATE of demand, hold or buffer increases wait so long at most for the reload."""
     progress_ms: int = 500
     """Between two statements of progress while there is work; an idle lane states it with every tick."""
+    kept_days: int = 90
+    """Archived evidence (fulfilled, received) whose claim is not closed here counts so long: as far as promises look
+    ahead.  By then the system that owns the claim has posted it itself."""
     waits_after_s: int = 60
     """Rows that wait longer for an INNER lookup become an exception."""
 
@@ -152,10 +157,16 @@ class LaneStage:
         intake = self._intake(fold, Snapshots(fold))
         owed: list[bytes] = []
         lists_before = outstanding(self._memo)
-        if self._memo.mapping == self._mapping.fingerprint:
+        if self._memo.mapping != self._mapping.fingerprint:
+            detail = "its mapping files were changed and the log has not switched to them: its changes wait"
+            fold.faults.open("mapping-not-applied", "source", detail, again=False)
+        else:
+            fold.faults.close_code("mapping-not-applied", "source")
             lists = WorkLists(fold, intake, self._version)
             lists.slice()
             owed = lists.owed
+            if not lists_before:
+                fold.expire_kept(self._limits.kept_days, KEPT_SLICE)
             fold.settle()
         self._forget_closed(state)
         self._count_waiting(fold)

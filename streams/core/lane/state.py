@@ -42,6 +42,16 @@ class RowRecord(msgspec.Struct, array_like=True, gc=False):
     """Its newest image could not even be decoded: `row` is older."""
 
 
+class Kept(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """An archived row that still counts."""
+
+    row: bytes
+    """Row reference."""
+    quantity: Decimal
+    day: int
+    """Days after 1970 when it was archived."""
+
+
 class Sum(msgspec.Struct, array_like=True, gc=False):
     """A balance: the sum of live postings with equal identity."""
 
@@ -49,8 +59,8 @@ class Sum(msgspec.Struct, array_like=True, gc=False):
     quantity: Decimal
     tables: dict[str, int] | None = None
     """Live postings by table; only for fulfilled and received, so that a row moved to a history table is known."""
-    kept: tuple[tuple[bytes, Decimal], ...] = ()
-    """(row reference, quantity) of archived rows that still count, within `postings` and `quantity`."""
+    kept: tuple[Kept, ...] = ()
+    """Archived rows that still count, within `postings` and `quantity`."""
 
 
 class LocationState(msgspec.Struct, array_like=True, gc=False):

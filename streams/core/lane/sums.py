@@ -5,7 +5,8 @@ that emptied it; its output is owed by name, so it is said once more as zero and
 
 Archived rows (a delete that means archiving) of `fulfilled` and `received` are *kept*: they go on counting until their
 claim is closed, that is until no demand or inbound posting of the same sku and reference is left here, or until
-another table says the same (the row moved to a history table).
+another table says the same (the row moved to a history table).  A source that posts no demand or inbound never learns
+that a claim is closed; so what is kept *expires*, by a list in the order of days (`e`).
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ import msgspec
 
 from schemas.records import Bucket
 from streams.core.lane.keys import BalanceName, claim_prefix, reference_table, split_sku
-from streams.core.lane.state import EXACT, ZERO_QUANTITY, Sum
+from streams.core.lane.state import EXACT, ZERO_QUANTITY, Kept, Sum
 from streams.core.unit import View
 
 EVIDENCE = frozenset((Bucket.FULFILLED, Bucket.RECEIVED))
 CLAIMS = frozenset((Bucket.DEMAND, Bucket.INBOUND))
+DAY_US = 86_400_000_000
+DAY_BYTES = 4
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Sum)
@@ -35,8 +38,9 @@ def decode_sum(stored: bytes) -> Sum:
 class Sums:
     """The sums one unit touches."""
 
-    def __init__(self, state: View, archives: bool) -> None:
+    def __init__(self, state: View, archives: bool, now_us: int) -> None:
         self._state = state
+        self._today = now_us // DAY_US
         self._archives = archives
         """Some table's deletes mean archiving: postings by table are worth their bytes."""
         self._sums: dict[bytes, Sum] = {}
@@ -52,8 +56,8 @@ class Sums:
             table = reference_table(reference)
             tables = found.tables = found.tables or {}
             tables[table] = tables.get(table, 0) + 1
-            for index, (other, kept) in enumerate(found.kept):
-                if other == reference or (reference_table(other) != table and kept == Decimal(quantity)):
+            for index, kept in enumerate(found.kept):
+                if kept.row == reference or (reference_table(kept.row) != table and kept.quantity == Decimal(quantity)):
                     self._forget(found, index)
                     break
 
@@ -81,7 +85,8 @@ class Sums:
             if not (found.tables and any(other != table for other in found.tables)):
                 found.postings += 1
                 found.quantity = EXACT.add(found.quantity, quantity)
-                found.kept = (*found.kept, (reference, quantity))
+                found.kept = (*found.kept, Kept(reference, quantity, self._today))
+                self._state.put(b"e" + self._today.to_bytes(DAY_BYTES, "big") + balance, b"")
         also = self._close_claims()
         for balance, found in self._sums.items():
             if found.postings:
@@ -92,6 +97,22 @@ class Sums:
         self._emptied.clear()
         self._left.clear()
         return also
+
+    def expire(self, days: int, room: int) -> list[bytes]:
+        """Forget what was archived so many days ago, at most `room` entries; balance keys that changed."""
+        changed: list[bytes] = []
+        for key, _ in self._state.scan(b"e"):
+            day, balance = int.from_bytes(key[1 : 1 + DAY_BYTES], "big"), key[1 + DAY_BYTES :]
+            if day > self._today - days or room <= 0:
+                break
+            room -= 1
+            self._state.put(key, None)
+            found = self._load(balance)
+            for index in reversed(range(len(found.kept))):
+                if found.kept[index].day <= day:
+                    self._forget(found, index)
+                    changed.append(balance)
+        return changed
 
     def _load(self, balance: bytes) -> Sum:
         found = self._sums.get(balance)
@@ -108,7 +129,7 @@ class Sums:
         return name.bucket in EVIDENCE and name.reference is not None
 
     def _forget(self, found: Sum, index: int) -> None:
-        quantity = found.kept[index][1]
+        quantity = found.kept[index].quantity
         found.kept = found.kept[:index] + found.kept[index + 1 :]
         found.postings -= 1
         found.quantity = EXACT.subtract(found.quantity, quantity)

@@ -240,6 +240,24 @@ def test_archived_receipts_keep_counting_until_their_claim_is_closed(lane: Lane)
     assert lane.run().quantities() == {key: Decimal(6)}
 
 
+def test_archived_evidence_of_a_claim_that_nobody_closes_here_ends_after_its_days(lane: Lane) -> None:
+    lane.start()
+    key = ("A", "W1", "received", "PO-1")
+    lane.log.transaction(*(("c", "toy.receipt", {"id": n, "line": "1", "quantity": "3"}) for n in range(2)))
+    lane.run()
+    lane.log.transaction(("d", "toy.receipt", {"id": 0}))
+    assert lane.run().quantities()[key] == Decimal(6)
+    lane.runtime.tick(86_400 * 60)
+    lane.log.transaction(("d", "toy.receipt", {"id": 1}))
+    assert lane.run().quantities()[key] == Decimal(6)
+    lane.runtime.restart()
+    lane.runtime.tick(86_400 * 30)
+    assert lane.run().quantities()[key] == Decimal(3)
+    lane.runtime.tick(86_400 * 60)
+    assert key not in lane.run().quantities()
+    assert {chr(kind[0]) for kind in lane.runtime.state()} & set("se") == set(), "nothing is left of it"
+
+
 def test_a_row_moved_to_a_history_table_counts_once(lane: Lane) -> None:
     lane.start({"toy.purchase": [{"line": "1", "quantity": "9"}]})
     key = ("A", "W1", "received", "PO-1")

@@ -488,9 +488,11 @@ def test_a_changed_mapping_waits_for_its_switch_in_the_log(lane: Lane) -> None:
     lane.log.transaction(("c", "toy.demand", demand_row(8, "A", "1")))
     assert lane.run().quantities() == {DEMAND_7: Decimal(2)}, "no new row under the new mapping"
     assert lane.runtime.marker.fingerprint == b"\1" * 32, "the marker says what made the state"
+    assert list(lane.exceptions()) == ["lane/toy/mapping-not-applied/source"]
     lane.control(Action.MAPPING, fingerprint=(b"\2" * 32).hex())
     assert lane.run().quantities() == {DEMAND_7: Decimal(4), ("A", "*", "demand", "SO-8"): Decimal(2)}
     assert progress_of(lane) == (True, False, False)
+    assert not lane.exceptions()
     lane.runtime.restart()
     lane.log.transaction(("u", "toy.demand", demand_row(7, "A", "3")))
     assert lane.run().quantities()[DEMAND_7] == Decimal(6)
