@@ -212,7 +212,7 @@ def test_the_catalogue_in_the_folder_is_what_inspect_reads(name: str, postgres: 
 def lane_state(postings: Sequence[Posting]) -> dict[bytes, bytes]:
     """The sums of a lane that holds these postings."""
     view = MemoryView()
-    sums = Sums(view, archives=False)
+    sums = Sums(view, archives=False, now_us=0)
     for posting in postings:
         sums.add(balance_key(posting), str(posting.quantity), b"t")
     sums.settle()
