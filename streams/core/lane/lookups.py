@@ -44,11 +44,16 @@ class Lookups:
         """A unit begins."""
         self.state = state
         if len(self._cache) > CACHED:
-            self._cache.clear()
+            self.forget()
 
     def forget(self) -> None:
         """Rows died without being named (TRUNCATE, sweep, another mapping)."""
         self._cache.clear()
+        self._forget_found()
+
+    def _forget_found(self) -> None:
+        for source in self.sources:
+            source.found.clear()
 
     def title(self, lookup: int) -> str:
         """A lookup for people."""
@@ -76,6 +81,8 @@ class Lookups:
     ) -> None:
         """Put a row under its names; what it was under before is taken back."""
         had, led = ((), ()) if old is None else (old.found, old.chains)
+        if had or found:
+            self._forget_found()
         for name in had:
             self._cache.pop(name, None)
             if name not in found:
@@ -117,10 +124,16 @@ class LookupRows:
 
     def __init__(self, lookups: Lookups, index: int) -> None:
         self._lookups, self._index = lookups, index
+        self.found: dict[LookupKey, Any] = {}
+        """What evaluation was told since a lookup row last changed: it asks for the same few rows again and again."""
 
     def get(self, key: LookupKey) -> Any | None:
         """Raises RowError `lookup-ambiguous`."""
-        return self._lookups.row(self._index, self._lookups.names.name(self._index, key))
+        found = self.found.get(key, _MISSING)
+        if found is _MISSING:
+            found = self._lookups.row(self._index, self._lookups.names.name(self._index, key))
+            self.found[key] = found
+        return found
 
 
 def replace_entries(state: View, kind: bytes, reference: bytes, old: tuple[bytes, ...], new: tuple[bytes, ...]) -> None:

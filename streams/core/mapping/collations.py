@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 
+TEXTS_KEPT = 1 << 14
+"""Codes and names that are compared are few: what they fold to is remembered."""
 _BEYOND = 0x10000
 _PRIVATE = 0x100000
 """First private character of the last plane: stands for what folds to several characters."""
@@ -14,6 +17,7 @@ def folder(table: dict[int, str]) -> Callable[[str], str]:
     """Texts are equal under a MariaDB collation ⇔ equal after this; trailing blanks never count (PAD SPACE)."""
     plain = all(table.get(code, chr(code)) == chr(code).upper() for code in range(32, 127))
 
+    @functools.lru_cache(TEXTS_KEPT)
     def fold(s: str) -> str:
         if plain and s.isascii() and s.isprintable():
             return s.upper().rstrip(" ")

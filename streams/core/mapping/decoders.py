@@ -96,6 +96,8 @@ class RowCodec:
 
     def merged(self, row: Any, previous: Any | None) -> Any:
         """Raises RowError `toast-without-previous`."""
+        if not self._placeholders:
+            return row
         lacking = [name for name in self._placeholders if getattr(row, name) == UNAVAILABLE]
         if not lacking:
             return row
@@ -109,10 +111,10 @@ class RowCodec:
         return msgspec.structs.replace(row, **{name: getattr(previous, name) for name in lacking})
 
     def dump(self, row: Any) -> bytes:
-        values = msgspec.structs.astuple(row)
-        if msgspec.UNSET in values:
+        try:
+            return self._encode(msgspec.structs.astuple(row))
+        except TypeError:  # UNSET stands in no tuple
             return self._encode(row)
-        return self._encode(values)
 
     def load(self, stored: bytes) -> Any:
         if stored[0] in _MAP_MARKS:

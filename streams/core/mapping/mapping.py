@@ -82,9 +82,13 @@ class CompiledTable:
         return evaluation
 
     def lookup_keys(self, row: Any) -> tuple[tuple[int, LookupKey], ...]:
+        if not self._views:
+            return ()
         return tuple([(index, key) for index, view in self._views if (key := view(row)) is not None])
 
     def chains(self, row: Any) -> tuple[tuple[int, LookupKey], ...]:
+        if not self._chains:
+            return ()
         return tuple([(index, key) for index, chain in self._chains if (key := chain(row)) is not None])
 
 
