@@ -141,6 +141,9 @@ class StageApp(faust.App):
             broker_max_poll_records=tuning.max_poll_records,
             consumer_max_fetch_size=tuning.max_fetch_bytes,
             consumer_auto_offset_reset="earliest",
+            # A broker that has just started may not know our topics yet, and who joins then is given nothing until the
+            # metadata is read again; Faust's default is 5 minutes.
+            consumer_metadata_max_age_ms=5000,
             producer_compression_type="lz4",
             producer_max_batch_size=7 << 20,
             producer_max_request_size=8 << 20,
@@ -292,11 +295,14 @@ class StageApp(faust.App):
             end = self.monitor.tp_end_offsets.get(TP(self._input, partition))
             if end is not None and owner.position is not None:
                 lag[str(partition)] = max(0, end - owner.position)
+        leased = self.lease.left_s > 0
         return {
+            # without the broker a write waits for it, and only then finds the lease gone
+            "healthy": leased or not self.owners,
             "group": self.conf.id,
             "input": self._input,
             "partitions": sorted(self.owners),
-            "ready": not self.rebalancing and bool(self.owners),
+            "ready": leased and not self.rebalancing and bool(self.owners),
             "lag": lag,
             "version": units,
             "units": sum(owner.units for owner in self.owners.values()),
