@@ -312,7 +312,7 @@ class LocationAtp(msgspec.Struct, frozen=True, kw_only=True):
     """Open inbound within the horizon."""
     reserved: Decimal
     steps: tuple[AtpStep, ...] = ()
-    """ATP(t) by date, ascending; the first step is today."""
+    """ATP(t) by date, ascending.  Today's is the last one not after today: days that move only the first are not told."""
 
 
 class Atp(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,24 +18,16 @@ from schemas.errors import Fatal, PoisonRecord
 from schemas.records import BalanceMessage, Progress, Stamps
 from streams.core.inventory import exceptions
 from streams.core.inventory.balances import receive, withdraw, withdraw_item
-from streams.core.inventory.clock import (
-    Calendar,
-    chosen_zone,
-    due_wakes,
-    load_locations,
-    save_location,
-    zone_of,
-)
+from streams.core.inventory.clock import Calendar, due_wakes
+from streams.core.inventory.locations import Locations
 from streams.core.inventory.publish import Publisher, Rules, decode_atp, decode_item, decode_position
 from streams.core.inventory.sources import Sources, stated
 from streams.core.inventory.state import (
     EXACT,
     RECOMPUTE_KEY,
     STATE_FORMAT,
-    LocationState,
     Made,
     Recompute,
-    SourcedLocation,
     Withdraw,
     decode_claim,
     decode_made,
@@ -85,7 +77,7 @@ class InventoryStage:
         self._rule = self.fingerprint[:8]
         self._partition = 0
         self._calendar = Calendar(rules.ownership.time_zone)
-        self._locations: dict[str, LocationState] = {}
+        self._locations: Locations
         self._sources: Sources
         self._publisher: Publisher
         self._recompute: Recompute | None = None
@@ -95,10 +87,7 @@ class InventoryStage:
     def open(self, state: View, partition: int, memo: bytes | None, fingerprint: bytes | None, now_us: int) -> Settled:
         """Take the partition over; under other rules than the last owner's every sku is recomputed."""
         self._partition = partition
-        self._locations = dict(load_locations(state))
-        for location, record in self._locations.items():
-            zone = chosen_zone(record, self._rules.ownership.locations)
-            self._calendar.set_zone(location, zone_of(zone) if zone else None)
+        self._locations = Locations(state, self._rules.ownership, self._calendar, partition)
         self._sources = Sources(state, self._rules.ownership)
         self._publisher = Publisher(self._rules, self._sources, self._calendar)
         stored = state.get(RECOMPUTE_KEY)
@@ -140,7 +129,7 @@ class InventoryStage:
             working, owed = self._begin(state, now_us)
             more = True
             if self._sources.withdrawals:
-                self._withdraw_slice(working)
+                owed += self._withdraw_slice(working)
             elif self._recompute is not None:
                 self._recompute_slice(working, self._recompute)
             else:
@@ -193,44 +182,13 @@ class InventoryStage:
         return []
 
     def _take_location(self, working: Working, message: BalanceMessage) -> list[bytes]:
-        part = message.location
-        if part is None:
+        if message.location is None or message.version < self._sources.floor(message.source):
             return []
-        record = self._locations.setdefault(part.location, LocationState())
-        said = record.parts.get(message.source)
-        if said is not None and said.version > message.version:
-            return []
-        if part.withdrawn:
-            record.parts.pop(message.source, None)
-        else:
-            record.parts[message.source] = SourcedLocation(message.version, part)
-        save_location(working.state, part.location, record)
-        name = chosen_zone(record, self._rules.ownership.locations)
-        zone = zone_of(name) if name else None
-        if self._calendar.set_zone(part.location, zone):
-            self._calendar.at(working.now_us)
+        owed = self._locations.take(working.state, message.source, message.version, message.location, working.now_us)
+        if self._locations.changed:
+            self._locations.changed = False
             self._start_recompute(working.state, message.source)
-        if self._partition:
-            return []  # every partition hears of every location; one speaks
-        return self._check_zone(working, message.source, part.location, name, zone is None)
-
-    def _check_zone(self, working: Working, source: str, location: str, name: str | None, unknown: bool) -> list[bytes]:
-        identity = f"{exceptions.STAGE}/{self._rules.ownership.locations[0]}/location-time-zone/{location}"
-        key = f"location-time-zone/{location}"
-        is_open = {key: identity} if working.state.get(b"x" + identity.encode()) is not None else {}
-        findings = []
-        if name is not None and unknown:
-            findings.append(
-                exceptions.Finding(
-                    code="location-time-zone",
-                    source=self._rules.ownership.locations[0],
-                    subject=location,
-                    detail=f"{source} states time zone {name!r}, which is not known; "
-                    f"{self._rules.ownership.time_zone} is used",
-                    action="correct it in the source or in its locations.sql: a name like Europe/Berlin",
-                )
-            )
-        return exceptions.reconcile(working.state, is_open, findings, working.now_us)
+        return owed
 
     def _park(self, working: Working, record: InputRecord, error: PoisonRecord) -> bytes:
         """The exception first; the sku, if it is one, is uncertain until its sources are restated."""
@@ -271,9 +229,9 @@ class InventoryStage:
             self._recompute = None
             working.state.put(RECOMPUTE_KEY, None)
 
-    def _withdraw_slice(self, working: Working) -> None:
-        """Claims first, then items; at the end every promise anew.  A sku of which only a part of the claims is done
-        is not published."""
+    def _withdraw_slice(self, working: Working) -> list[bytes]:
+        """Claims first, then items, then locations; at the end every promise anew.  A sku of which only a part of the
+        claims is done is not published.  The owed keys."""
         state = working.state
         source, work = next(iter(self._sources.withdrawals.items()))
         parted = source + _PARTED
@@ -296,8 +254,10 @@ class InventoryStage:
         if not rest and claims:
             rest = b"s"
         self._sources.set_withdrawal(state, source, Withdraw(work.since, rest) if rest else None)
-        if not rest:
-            self._start_recompute(state, source)
+        if rest:
+            return []
+        self._start_recompute(state, source)
+        return self._locations.withdraw(state, source, work.since, working.now_us)
 
     @staticmethod
     def _withdraw_claim(working: Working, key: bytes, value: bytes, source: str, since: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 from decimal import Decimal
 from typing import Any
 
@@ -175,6 +176,37 @@ def test_a_day_that_only_moves_the_first_step_is_not_told() -> None:
         inventory.runtime.tick(86_400)
     assert inventory.sent("inventory.atp.v1") == sent
     assert inventory.now("A") == 7
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_promise_that_was_not_told_again_still_reads_as_one_made_today(seed: int) -> None:
+    """By the rule of docs/subscribe.md: a day's promise is the last step not after it."""
+    chance = random.Random(seed)
+    balances = [
+        balance(
+            chance.choice("NM*"),
+            chance.choice(["demand", "inbound"]),
+            chance.randrange(1, 5),
+            f"R{n}",
+            day(chance.randrange(-9, 100)),
+        )
+        for n in range(12)
+    ]
+    old = Inventory()
+    old.say("wms", "A", balance("N", "on_hand", 9))
+    old.say("erp", "A", *balances)
+    for _ in range(14):
+        old.runtime.tick(86_400)
+        new = Inventory(now_us=old.runtime.now_us)
+        new.say("wms", "A", balance("N", "on_hand", 9))
+        new.say("erp", "A", *balances)
+        told, fresh = old.atp("A"), new.atp("A")
+        assert told.network.steps[0].date <= fresh.network.steps[0].date
+        for one, other in zip((told.network, *told.locations), (fresh.network, *fresh.locations), strict=True):
+            assert one.available_now == other.available_now
+            for n in range(100):
+                asked = fresh.network.steps[0].date + dt.timedelta(days=n)
+                assert available_on(one, asked) == available_on(other, asked)
 
 
 def test_the_index_holds_one_entry_per_sku() -> None:

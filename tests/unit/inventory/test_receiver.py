@@ -91,6 +91,28 @@ def test_a_restatement_withdraws_what_the_source_said_before_it() -> None:
     assert inventory.now("A") == 9
 
 
+def test_a_restatement_withdraws_locations_that_were_not_stated_again() -> None:
+    """At noon UTC it is tomorrow in Kiritimati: inbound due then counts only while the location's zone is known."""
+    inventory = Inventory()
+    inventory.locate("erp", "K", "Pacific/Kiritimati", version=300)
+    inventory.locate("erp", "M", "Mars/Olympus", version=300)
+    inventory.say("wms", "A", balance("K", "on_hand", 1))
+    inventory.say("erp", "A", balance("K", "inbound", 5, "P1", day(1)), version=300)
+    assert inventory.now("A", "K") == 6
+    assert set(inventory.open_exceptions()) == {"location-time-zone/M"}
+    inventory.progress("erp", complete=False, version=400)
+    inventory.say("erp", "A", balance("K", "inbound", 5, "P1", day(1)), version=401)
+    inventory.progress("erp", version=402, restated_since=400)
+    assert inventory.now("A", "K") == 1
+    assert inventory.open_exceptions() == {}
+    assert not [key for key in inventory.runtime.state() if key[:1] == b"l"]
+    inventory.locate("erp", "K", "Pacific/Kiritimati", version=399)  # a former owner, late
+    assert inventory.now("A", "K") == 1
+    inventory.locate("erp", "K", "Pacific/Kiritimati", version=403)
+    inventory.restart()
+    assert inventory.now("A", "K") == 6
+
+
 def test_a_large_restatement_never_shows_half_a_sku() -> None:
     """Stock and demand of one sku go in different slices; in between, nothing leaves."""
     inventory = Inventory(ownership_of(on_hand="[erp]"))
