@@ -312,7 +312,7 @@ class LocationAtp(msgspec.Struct, frozen=True, kw_only=True):
     """Open inbound within the horizon."""
     reserved: Decimal
     steps: tuple[AtpStep, ...] = ()
-    """ATP(t) by date, ascending.  Today's is the last one not after today: days that move only the first are not told."""
+    """ATP(t) by date, ascending.  Today's is the last one not after today: the first may lie in the past."""
 
 
 class Atp(msgspec.Struct, frozen=True, kw_only=True):
