@@ -10,6 +10,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+PLAIN_WIDTH = 200
+"""Columns where there is no terminal to ask."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines instead of a table.")
 
 
@@ -28,10 +31,18 @@ def show_rows(
     if not rows:
         click.echo(empty)
         return
-    table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")  # a name cut short is no name
     for row in rows:
         table.add_row(*("" if row.get(column) is None else str(row.get(column)) for column in columns))
-    Console(soft_wrap=True).print(table, markup=False)
+    console().print(table, markup=False)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """As wide as the terminal; wide where there is none, so that pipes see whole rows."""
+    found = Console(stderr=stderr)
+    return found if found.is_terminal else Console(stderr=stderr, width=PLAIN_WIDTH)
 
 
 def show_json(document: Any) -> None:

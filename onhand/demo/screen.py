@@ -6,22 +6,19 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from onhand.cli.output import console
+
 PLAIN_EVERY_S = 5.0
-PLAIN_WIDTH = 160
-"""Columns where there is no terminal to ask."""
 
 
 class Screen:
     """Progress of the demo.  `say` prints a step that is done or begun; `show` renews the figures."""
 
     def __init__(self, *, to_stderr: bool = False) -> None:
-        self.console = Console(stderr=to_stderr)
-        if not self.console.is_terminal:
-            self.console = Console(stderr=to_stderr, width=PLAIN_WIDTH)
+        self.console = console(stderr=to_stderr)
         self._live: Live | None = None
         self._last_plain = 0.0
         self._started = time.monotonic()
