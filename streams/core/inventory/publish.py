@@ -3,7 +3,7 @@
 * A promise leaves when it says something new; one that only moved its first day does not.
 * While a source it rests on is not ready, a promise that once was complete is *held*: day by day the lower of what was
   said last and of what would be said now, so only decreases leave.  One that never was complete says so.
-* The stamps of a change wait until the promise shows it.
+* The stamps of a change wait until a complete promise shows it: no channel is told an incomplete one.
 * Messages are bounded: they carry sums, and of very many dates the finer steps are merged downwards.
 """
 
@@ -184,7 +184,7 @@ class Publisher:
         told = bounded(told)
         content = _CONTENT.encode(told)
         stamps, cause = record.stamps or Stamps(), record.cause
-        if not held_back:
+        if not held_back and (told.complete or stamps.committed_us is None):
             record.stamps, record.cause = None, ""
         if made is not None and (made.content == content or _same(decode_atp(made.content), told)):
             return False

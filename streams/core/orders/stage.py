@@ -376,6 +376,8 @@ class _Unit:
         merged = merge(order_id, order, self.stage._owners, self.stage._words, self.now_us)
         order.conflicts = {c.attribute + SEPARATOR + c.other: c.since_us for c in merged.conflicts}
         order.stamps = msgspec.structs.replace(order.stamps, promised_us=self.now_us)
+        # No channel is told an incomplete order, so the commit waits on.
+        order.held = not self.stage.complete and order.stamps.committed_us is not None
         self._follow_removal(order_id, order, merged)
         self._owe_exceptions(order_id, order, merged)
         self._owe_changed(order_id, order, merged)

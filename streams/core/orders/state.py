@@ -67,7 +67,7 @@ class OrderState(msgspec.Struct, array_like=True):
     stamps: Stamps = msgspec.field(default_factory=Stamps)
     """Oldest change that has not been sent."""
     held: bool = False
-    """A change is received but not sent, because parts of its version are missing."""
+    """A change is received but not sent to anyone who tells it: parts of its version, or of the order, are missing."""
     removed_us: int | None = None
     """Since when no source says anything about it."""
 

@@ -370,3 +370,17 @@ def test_a_late_write_of_a_former_owner_can_be_rendered_again() -> None:
     assert CODEC.decode("shipment.v1", outputs[1].value or b"").order_id == "SO-1"
     assert outputs[2].value is None, "what the state does not know gets a tombstone"
     assert stage.owed_for("progress.v1", b"x") is None
+
+
+def test_a_commit_waits_with_its_order_until_the_order_is_complete() -> None:
+    scene = Scene(complete=False)
+    scene.progress("erp")
+    scene.say("erp", header(number="1"), committed_us=100)
+    scene.run()
+    scene.say("erp", header(number="2"), committed_us=200)
+    scene.run()
+    assert not scene.order().complete
+    scene.progress("wms")
+    scene.run()
+    assert (scene.order().complete, scene.order().number, scene.order().stamps.committed_us) == (True, "2", 100)
+    assert scene.tell("erp", header(number="3"), committed_us=300).stamps.committed_us == 300
