@@ -1,0 +1,176 @@
+"""What happens to a source over the years, on real connectors: another mapping, a new column, a repeated snapshot, a
+lost state.  The audit is the judge: the mapping's SQL, run by the database, agrees with the lane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from schemas.errors import EXIT_DIFFERENCES, EXIT_FAIL_STOP, EXIT_INVALID
+from schemas.records import BalanceMessage
+from streams.agents.runtime.marker import changelog_topic
+from tests.integration.lane_support import Lane, lane_source
+from tests.stack import RunningStack
+
+pytestmark = pytest.mark.integration
+
+DOUBLED = (
+    "SELECT i.sku AS sku, s.bin AS location, 'on_hand' AS bucket, s.quantity * 2 AS quantity "
+    "FROM erp.stock s JOIN erp.item i ON i.sku = s.sku"
+)
+
+
+@pytest.fixture(params=["postgres", "mariadb"])
+def lane(request: pytest.FixtureRequest, stack: RunningStack, tmp_path: Path) -> Iterator[Lane]:
+    with lane_source(request, stack, tmp_path) as one:
+        one.await_(one.complete, "a complete source")
+        yield one
+
+
+def said(lane: Lane) -> list[tuple[int, str, str, Decimal]]:
+    """Every balance the lane ever sent, in the order of its versions: (version, sku, location, quantity)."""
+    found = []
+    topic = "onhand.balance.v1"
+    for partition in range(lane.settings.partitions):
+        low, end = lane.reader.bounds(topic, partition)
+        for record in lane.reader.read(topic, partition, low, end):
+            message = lane.codec.decode(topic, record.value) if record.value is not None else None
+            if isinstance(message, BalanceMessage) and message.source == lane.name and message.sku is not None:
+                for balance in message.balances:
+                    found.append((message.version, message.sku, balance.location, balance.quantity))
+    return sorted(found)
+
+
+def quantities(lane: Lane, sku: str, location: str = "W1") -> list[Decimal]:
+    """What was said of one balance, one after another, repetitions left out."""
+    told: list[Decimal] = []
+    for _, its_sku, its_location, quantity in said(lane):
+        if (its_sku, its_location) == (sku, location) and told[-1:] != [quantity]:
+            told.append(quantity)
+    return told
+
+
+def test_another_mapping_counts_from_its_switch_in_the_log(lane: Lane) -> None:
+    lane.write("postings.sql", DOUBLED)
+    lane.execute("UPDATE erp.stock SET quantity = 6 WHERE sku = 'A'")
+    lane.await_(lambda: quantities(lane, "A") == [5, 6], "the old mapping's word: its files are not applied")
+
+    lane.run("apply", lane.name)
+    assert lane.ended() == EXIT_FAIL_STOP, "the log switches to a mapping that it does not have"
+    lane.execute("UPDATE erp.stock SET quantity = 10 WHERE sku = 'A'")
+    lane.start()
+    lane.audit()
+    lane.await_(lambda: quantities(lane, "A")[-1] == 20, "the new mapping's word")
+    assert quantities(lane, "A")[:2] == [5, 6]
+    assert not {Decimal(10), Decimal(7)} & set(quantities(lane, "A")), "no row by the old mapping after the switch"
+    lane.await_(lambda: quantities(lane, "B") == [7, 14], "what did not change, restated")
+    lane.kill()
+    lane.start()
+    lane.execute("UPDATE erp.stock SET quantity = 11 WHERE sku = 'A'")
+    lane.audit()
+
+
+def test_a_worker_with_unapplied_files_waits_and_says_so(lane: Lane) -> None:
+    lane.kill()
+    lane.write("postings.sql", DOUBLED)
+    lane.execute("UPDATE erp.stock SET quantity = 6 WHERE sku = 'A'")
+    lane.start()
+    waits = lane.await_exception("mapping-not-applied")
+    assert "source apply" in (waits.action or "")
+    assert quantities(lane, "A") == [5], "the old state is not mixed with the new mapping"
+    lane.run("apply", lane.name)
+    lane.audit()
+    lane.await_(lambda: quantities(lane, "A") == [5, 12], "the new mapping's word")
+    lane.await_(lambda: not lane.exceptions(), "the end of the exception")
+
+
+def test_a_mapping_that_needs_a_new_column_waits_for_its_snapshot(lane: Lane) -> None:
+    lane.execute("ALTER TABLE erp.stock ADD COLUMN kept numeric(12, 3) DEFAULT 1 NOT NULL")
+    lane.execute("UPDATE erp.stock SET quantity = 6 WHERE sku = 'A'")
+    lane.await_(lambda: quantities(lane, "A") == [5, 6], "a column more is nothing to the mapping")
+    lane.write("postings.sql", DOUBLED.replace("s.quantity * 2", "s.quantity - s.kept"))
+    assert lane.made.run("apply", lane.name).exit_code == EXIT_INVALID, "catalog.json does not know the column"
+    assert lane.made.run("inspect", lane.name).exit_code == EXIT_DIFFERENCES
+    lane.run("apply", lane.name)
+    assert lane.ended() == EXIT_FAIL_STOP
+    lane.start()
+    lane.await_exception("snapshot-required")
+    lane.execute("UPDATE erp.stock SET quantity = 8 WHERE sku = 'A'")
+    lane.run("resnapshot", lane.name)
+    lane.audit()
+    lane.await_(lambda: not lane.exceptions(), "the end of the exceptions")
+    lane.await_(lambda: quantities(lane, "A")[-1] == 7, "the new mapping's word")
+    assert quantities(lane, "A") == [5, 6, 7]
+
+
+def test_drift_in_a_used_column_is_refused(lane: Lane) -> None:
+    lane.execute("ALTER TABLE erp.item ADD COLUMN colour varchar(10)")
+    lane.run("apply", lane.name)
+    change = "ALTER COLUMN quantity TYPE numeric(14, 4)" if lane.postgres else "MODIFY quantity decimal(14, 4)"
+    lane.execute(f"ALTER TABLE erp.stock {change}")
+    for command in ("check", "apply"):
+        refused = lane.made.run(command, lane.name)
+        assert refused.exit_code == EXIT_INVALID, refused.text
+        assert "column stock.quantity: scale 3 → 4" in refused.text.replace("\n", " ")
+    assert lane.made.run("inspect", lane.name).exit_code == EXIT_DIFFERENCES
+    lane.run("apply", lane.name)
+
+
+def change_unseen(lane: Lane, statements: str) -> None:
+    """A transaction of which the log never hears."""
+    if lane.postgres:
+        publication = lane.name.replace("-", "_")
+        lane.execute(f"ALTER PUBLICATION {publication} DROP TABLE erp.stock")
+    lane.execute(statements, unseen=True)
+    if lane.postgres:
+        lane.execute(f"ALTER PUBLICATION {publication} ADD TABLE erp.stock")
+
+
+def test_a_repeated_snapshot_withdraws_what_is_gone(lane: Lane) -> None:
+    rows = ", ".join(f"('A', 'X{number:02}', {number + 1})" for number in range(40))
+    lane.execute(f"INSERT INTO erp.stock VALUES {rows}")
+    lane.audit()
+    change_unseen(lane, "DELETE FROM erp.stock WHERE bin = 'X07'; UPDATE erp.stock SET quantity = 99 WHERE bin = 'X08'")
+    lane.run("resnapshot", lane.name)
+    lane.audit()
+    lane.await_(lambda: quantities(lane, "A", "X07") == [8, 0], "the withdrawal of one row of 43")
+
+    change_unseen(lane, "DELETE FROM erp.stock WHERE bin >= 'X30'")
+    lane.run("resnapshot", lane.name)
+    waits = lane.await_exception("sweep-waits")
+    assert "10 of 42 rows" in waits.detail
+    progress = lane.progress()
+    assert progress is not None
+    assert progress.holding, "increases wait for a person"
+    assert quantities(lane, "A", "X30") == [31]
+    lane.run("release", lane.name, waits.id)
+    lane.audit()
+    lane.await_(lambda: quantities(lane, "A", "X30") == [31, 0], "the withdrawal that was released")
+    lane.await_(lambda: not lane.exceptions(), "the end of the exception")
+
+
+def test_one_table_read_again_withdraws_what_is_gone(lane: Lane) -> None:
+    rows = ", ".join(f"('A', 'X{number:02}', {number + 1})" for number in range(40))
+    lane.execute(f"INSERT INTO erp.stock VALUES {rows}")
+    lane.audit()
+    change_unseen(lane, "DELETE FROM erp.stock WHERE bin = 'X07'; UPDATE erp.stock SET quantity = 99 WHERE bin = 'X08'")
+    lane.run("resnapshot", lane.name, "--incremental", "stock")
+    lane.await_(lambda: quantities(lane, "A", "X07") == [8, 0], "the withdrawal of one row of 43")
+    lane.audit()
+
+
+def test_after_a_lost_state_receivers_are_told_what_counts(lane: Lane) -> None:
+    lane.execute("DELETE FROM erp.stock WHERE sku = 'B'")
+    lane.await_(lambda: quantities(lane, "B") == [7, 0], "the withdrawal")
+    before = said(lane)[-1][0]
+    lane.kill()
+    AdminClient({"bootstrap.servers": lane.settings.kafka}).delete_topics([changelog_topic(f"lane-{lane.name}")])
+    lane.execute("UPDATE erp.stock SET quantity = 4 WHERE sku = 'A'")
+    lane.start()
+    lane.audit()
+    again = [one for one in said(lane) if one[0] > before]
+    assert {(sku, quantity) for _, sku, _, quantity in again} == {("A", Decimal(4))}, "B is not said: it was never"
