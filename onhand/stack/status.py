@@ -6,11 +6,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from onhand.health import ask_health
+from onhand.health import ask_health, health_file
 from onhand.stack.component import port_answers
 from onhand.stack.records import Phase, Record, Row, State, read_record
 
 COLUMNS = ("name", "pid", "state", "port", "restarts", "since", "health")
+WAITS = "waits"
+"""Healthy, and unable to go on before something else has happened."""
+STARTING_S = 60
+"""A process that has not answered yet is taken for starting so long."""
 
 
 def status_rows(data_dir: Path, now_us: int | None = None) -> list[dict[str, Any]]:
@@ -26,8 +30,9 @@ def status_rows(data_dir: Path, now_us: int | None = None) -> list[dict[str, Any
 
 
 def remarks(rows: list[dict[str, Any]]) -> list[str]:
-    """One line for everything that is red: what is wrong and what to do."""
-    return [f"{row['name']}: {row['detail']} → {row['what to do']}" for row in rows if row["what to do"]]
+    """One line for everything that is red, what is wrong and what to do, and for everything that waits."""
+    red = [f"{row['name']}: {row['detail']} → {row['what to do']}" for row in rows if row["what to do"]]
+    return red + [f"{row['name']}: {row['detail']}" for row in rows if row["health"] == WAITS]
 
 
 def healthy(rows: list[dict[str, Any]]) -> bool:
@@ -51,7 +56,8 @@ def _supervisor_row(record: Record) -> dict[str, Any]:
 
 
 def _row(data_dir: Path, record: Record, row: Row, now_us: int) -> dict[str, Any]:
-    detail, action = _judge(data_dir, record, row)
+    detail, action = _judge(data_dir, record, row, now_us)
+    calm = "starting" if row.state is State.STARTING or detail == "starting" else "ok"
     return {
         "name": row.name,
         "pid": row.pid,
@@ -59,13 +65,13 @@ def _row(data_dir: Path, record: Record, row: Row, now_us: int) -> dict[str, Any
         "port": row.port,
         "restarts": row.restarts,
         "since": duration(now_us - row.since_us),
-        "health": "red" if action else "starting" if row.state is State.STARTING else "ok",
+        "health": "red" if action else WAITS if detail.startswith(WAITS) else calm,
         "detail": detail,
         "what to do": action,
     }
 
 
-def _judge(data_dir: Path, record: Record, row: Row) -> tuple[str, str]:
+def _judge(data_dir: Path, record: Record, row: Row, now_us: int) -> tuple[str, str]:
     look = f"`onhand logs {row.name}`"
     if row.state is State.FAILED:
         return row.note, f"mend what it says ({look}), then `onhand down` and `onhand up`"
@@ -78,7 +84,12 @@ def _judge(data_dir: Path, record: Record, row: Row) -> tuple[str, str]:
     if row.component:
         answers = row.port is not None and port_answers(row.port)
         return ("answers", "") if answers else ("no answer", f"wait a moment; then {look}")
+    young = now_us - row.since_us < STARTING_S * 1_000_000
+    if young and not health_file(data_dir, row.name).exists():
+        return "starting", ""
     answer = ask_health(data_dir, row.name)
+    if answer.get("healthy") and answer.get("waits_for"):
+        return f"{WAITS} for {answer['waits_for']}", ""
     if answer.get("healthy"):
         return str(answer.get("summary", "healthy")), ""
     return str(answer.get("error") or answer.get("summary") or "not healthy"), look

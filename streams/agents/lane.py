@@ -51,5 +51,7 @@ class LaneWorker:
         """The runtime's answer and the lane's own; safe to call from another thread."""
         answer = self._worker.health()
         if self._stages:
-            answer["lane"] = self._stages[-1].health()
+            lane = self._stages[-1].health()
+            waits_for = lane.pop("waits_for")
+            answer |= {"waits_for": waits_for if answer.get("partitions") else "", "lane": lane}
         return answer

@@ -194,8 +194,23 @@ class LaneStage:
             "position": memo.covered,
             "rows": {name: table.rows for name, table in memo.tables.items()},
             "rows_waiting_for_a_lookup": memo.waiting_rows,
-            "waits_for_mapping_switch": memo.mapping != self._mapping.fingerprint,
+            "waits_for": self._waits_for(),
         }
+
+    def _waits_for(self) -> str:
+        """What must happen before this lane can say all it knows; empty: nothing."""
+        memo, look = self._memo, f"`onhand exceptions list --open --source {self._source}`"
+        if memo.mapping != self._mapping.fingerprint:
+            return f"its mapping's switch in the log: `onhand source apply {self._source}`"
+        if memo.snapshot_required:
+            return f"a snapshot: {look} says why"
+        if any(table.sweep_asks for table in memo.tables.values()):
+            return f"a person's decision about a snapshot: {look}"
+        if memo.complete:
+            return ""
+        if memo.snapshot is None and not memo.snapshot_in:
+            return f"its first snapshot: `onhand source apply {self._source}`, if it was not applied yet"
+        return "the end of its first snapshot"
 
     # -- one unit
 

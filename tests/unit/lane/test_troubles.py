@@ -564,3 +564,23 @@ def test_a_sku_with_very_many_balances_leaves_in_parts_of_one_version() -> None:
     assert [(m.part, m.parts) for m in messages] == [(n + 1, len(messages)) for n in range(len(messages))]
     assert len(messages) > 1
     assert sum(len(m.balances) for m in messages) == 9000
+
+
+def test_health_says_what_the_lane_waits_for(lane: Lane) -> None:
+    def waits_for() -> str:
+        lane.run()
+        stage = lane.runtime.stage
+        assert isinstance(stage, LaneStage)
+        return str(stage.health()["waits_for"])
+
+    assert waits_for().startswith("its first snapshot: `onhand source apply toy`")
+    rows = [demand_row(number, "A", "1") for number in range(3)]
+    lane.log.snapshot({"toy.demand": rows}, complete=False)
+    assert waits_for() == "the end of its first snapshot"
+    lane.log.snapshot({"toy.demand": rows})
+    assert waits_for() == ""
+    lane.log.snapshot({"toy.demand": rows[:1]})
+    assert waits_for().startswith("a person's decision about a snapshot")
+    lane.mapping = ToyMapping(tables(), b"\2" * 32)
+    lane.runtime.restart()
+    assert waits_for() == "its mapping's switch in the log: `onhand source apply toy`"

@@ -174,6 +174,18 @@ def test_status_says_what_is_red_and_what_to_do(settings: Settings) -> None:
     ]
 
 
+def test_status_tells_starting_and_waiting_from_red(settings: Settings) -> None:
+    write(settings.data_dir, row("source-erp", State.RUNNING), row("orders", State.RUNNING))
+
+    with serve_health(settings, "source-erp", lambda: {"waits_for": "its first snapshot"}):
+        young, old = (status_rows(settings.data_dir, now_us=seconds * 1_000_000) for seconds in (30, 90))
+
+    assert [r["health"] for r in young] == ["", "waits", "starting"]
+    assert healthy(young)
+    assert remarks(young) == ["source-erp: waits for its first snapshot"]
+    assert [r["health"] for r in old] == ["", "waits", "red"]
+
+
 def test_status_of_a_crashed_supervisor(settings: Settings) -> None:
     write(settings.data_dir, started=-1)
 
