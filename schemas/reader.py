@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas.codec import Codec
 from schemas.contract import RECORDS
@@ -59,6 +59,32 @@ def read_topic(
     Ordering: by offset within a partition; partitions as they come.  Raises InvalidInput when there is no such topic,
     EnvironmentFault when Kafka does not answer.
     """
+    for message in _messages(kafka, topic, follow=follow, stop=stop):
+        record_key = _key(message)
+        if key is None or record_key == key:
+            value, wrong = _decode(codec, topic, message.value())
+            stamp_us = message.timestamp()[1] * 1000
+            yield ReadRecord(message.partition() or 0, message.offset() or 0, stamp_us, record_key, value, wrong)
+
+
+def newest(records: Iterator[ReadRecord]) -> list[ReadRecord]:
+    """The compacted view: the newest record of each key of each partition, by partition and key; no tombstones."""
+    latest = {(record.partition, record.key): record for record in records}
+    return [record for _, record in sorted(latest.items()) if record.value is not None or record.error is not None]
+
+
+def newest_values(kafka: str, topic: str, codec: Codec) -> dict[str, Any]:
+    """Key → its newest record, of a contract topic whose keys stay in one partition; tombstones are left out.
+
+    Only the newest are decoded.  Raises InvalidInput, EnvironmentFault as `read_topic`, PoisonRecord.
+    """
+    latest = {_key(message): message.value() for message in _messages(kafka, topic)}
+    return {key: codec.decode(topic, value) for key, value in latest.items() if value is not None}
+
+
+def _messages(
+    kafka: str, topic: str, *, follow: bool = False, stop: Callable[[], bool] = lambda: False
+) -> Iterator[Message]:
     consumer = Consumer(
         {
             "bootstrap.servers": kafka,
@@ -74,28 +100,26 @@ def read_topic(
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in partitions])
         unread = set(partitions)
         while (unread or follow) and not stop():
-            message = consumer.poll(_POLL_S)
-            if message is None:
-                continue
-            error = message.error()
-            if error is not None:
-                if error.code() != KafkaError._PARTITION_EOF:
+            for message in consumer.consume(1000, _POLL_S) if not follow else _one(consumer):
+                error = message.error()
+                if error is None:
+                    yield message
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    unread.discard(message.partition() or 0)
+                else:
                     raise EnvironmentFault(f"Kafka {kafka}, topic {topic}: {error.str()}")
-                unread.discard(message.partition())
-                continue
-            record_key = (message.key() or b"").decode(errors="replace")
-            if key is None or record_key == key:
-                value, wrong = _decode(codec, topic, message.value())
-                stamp_us = message.timestamp()[1] * 1000
-                yield ReadRecord(message.partition() or 0, message.offset() or 0, stamp_us, record_key, value, wrong)
     finally:
         consumer.close()
 
 
-def newest(records: Iterator[ReadRecord]) -> list[ReadRecord]:
-    """The compacted view: the newest record of each key of each partition, by partition and key; no tombstones."""
-    latest = {(record.partition, record.key): record for record in records}
-    return [record for _, record in sorted(latest.items()) if record.value is not None or record.error is not None]
+def _one(consumer: Consumer) -> list[Message]:
+    """The next record at once: a person who follows should not wait for a full batch."""
+    message = consumer.poll(_POLL_S)
+    return [] if message is None else [message]
+
+
+def _key(message: Message) -> str:
+    return (message.key() or b"").decode(errors="replace")
 
 
 def _partitions(consumer: Consumer, kafka: str, topic: str) -> list[int]:

@@ -14,13 +14,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
-
-import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
 from onhand.demo import databases as db
 from onhand.demo.shop import OrderDesk, Shop
@@ -31,13 +27,13 @@ from onhand.stack.site import Ports, Site, write_private
 from schemas.administration import apply as apply_topics
 from schemas.codec import Codec
 from schemas.errors import OnhandError
+from schemas.reader import newest_values
 from schemas.records import Progress
 from schemas.registry import Registry
 
 PROCESSES = ("source-erp", "source-wms", "inventory", "orders", "channel-shop", "metrics")
 SOURCES = ("erp", "wms")
 READY_S = 180.0
-READ_TIMEOUT_S = 60.0
 
 Say = Callable[[str], None]
 
@@ -181,7 +177,7 @@ class DemoSystem:
         if self._codec is None:
             with Registry(self.settings.registry_url) as registry:
                 self._codec = Codec.connected(registry)
-        return newest_records(self.settings.kafka, topic, self._codec)
+        return newest_values(self.settings.kafka, topic, self._codec)
 
     def promised_up_to(self, moment_us: int) -> bool:
         """Whether inventory says that all commits before this moment are in every partition's promises."""
@@ -195,44 +191,6 @@ class DemoSystem:
         return len(reached) == wanted
 
 
-def newest_records(bootstrap: str, topic: str, codec: Codec) -> dict[str, Any]:
-    """Read a topic from its beginning to its present end."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": f"onhand-read-{secrets.token_hex(4)}",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-        }
-    )
-    newest: dict[str, bytes | None] = {}
-    try:
-        partitions = consumer.list_topics(topic, timeout=READ_TIMEOUT_S).topics[topic].partitions
-        consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
-        open_partitions = set(partitions)
-        deadline = time.monotonic() + READ_TIMEOUT_S
-        while open_partitions and time.monotonic() < deadline:
-            for message in consumer.consume(1000, 1.0):
-                error = message.error()
-                if error is not None and error.code() == KafkaError._PARTITION_EOF:
-                    open_partitions.discard(message.partition())
-                elif error is not None:
-                    raise OnhandError(f"{topic}: {error.str()}")
-                else:
-                    newest[(message.key() or b"").decode()] = message.value()
-        if open_partitions:
-            raise OnhandError(f"{topic}: not read to its end within {READ_TIMEOUT_S:.0f} s")
-    finally:
-        with suppress(Exception):
-            consumer.close()
-    return {key: codec.decode(topic, value) for key, value in newest.items() if value is not None}
-
-
 def _endpoint(dsn: str) -> db.Endpoint:
     parts = urlsplit(dsn)
     return db.Endpoint(parts.hostname or "127.0.0.1", parts.port or 0, parts.username or "", parts.password or "")
-
-
-def plain(document: Any) -> Any:
-    """Records as plain data for JSON."""
-    return msgspec.to_builtins(document)
