@@ -165,12 +165,14 @@ class KafkaTopics:
         )
 
 
-def plan(*, kafka: str, registry_url: str, partitions: int, replication: int = 1) -> list[Change]:
+def plan(
+    *, kafka: str, registry_url: str, partitions: int, replication: int = 1, sources: Sequence[str] = ()
+) -> list[Change]:
     """Every difference between the catalogue and the cluster and registry; empty: nothing to do.
 
-    Raises EnvironmentFault when one of them does not answer.
+    `sources`: their logs too.  Raises EnvironmentFault when one of them does not answer.
     """
-    changes = KafkaTopics(kafka, replication=replication).plan(_wanted(catalogue(), partitions))
+    changes = KafkaTopics(kafka, replication=replication).plan(_wanted(catalogue(), partitions, sources))
     with Registry(registry_url) as registry:
         return changes + _registrations(registry)
 
@@ -181,9 +183,12 @@ def apply(
     registry_url: str,
     partitions: int,
     replication: int = 1,
+    sources: Sequence[str] = (),
     progress: Callable[[str], None] | None = None,
 ) -> list[Change]:
     """Create and alter topics, register contracts; what was done.  Twice changes nothing.
+
+    `sources`: their logs too, which the lanes read before their connectors are applied.
 
     Raises InvalidInput for a contract that is not compatible or a topic with other partitions, before anything is
     registered; EnvironmentFault when Kafka or the registry does not answer.
@@ -193,7 +198,7 @@ def apply(
         refused = [change for change in registrations if change.action == "refused"]
         if refused:
             raise InvalidInput("; ".join(f"contract of {change.subject}: {change.detail}" for change in refused))
-        changes = KafkaTopics(kafka, replication=replication).apply(_wanted(catalogue(), partitions))
+        changes = KafkaTopics(kafka, replication=replication).apply(_wanted(catalogue(), partitions, sources))
         for topic in dict.fromkeys(change.subject for change in registrations):
             registry.register(topic)
     return changes + registrations
@@ -212,8 +217,7 @@ def ensure_source_topics(
     `cdc.<source>` always; the signal and schema-history topics under the names the connector's configuration gives
     them, when it does.  All have one partition.  Raises InvalidInput, EnvironmentFault.
     """
-    name, topic = catalogue().source_topic(SOURCE_LOG, source)
-    wanted = [WantedTopic(name, topic, topic.partition_count(1))]
+    wanted = [_source_log(catalogue(), source)]
     for template, given in ((SIGNAL, signal_topic), (SCHEMA_HISTORY, history_topic)):
         if given:
             _, topic = catalogue().source_topic(template, source)
@@ -221,8 +225,14 @@ def ensure_source_topics(
     return KafkaTopics(bootstrap, replication=replication).apply(wanted)
 
 
-def _wanted(topics: Catalogue, partitions: int) -> list[WantedTopic]:
-    return [WantedTopic(name, topic, topic.partition_count(partitions)) for name, topic in topics.topics.items()]
+def _wanted(topics: Catalogue, partitions: int, sources: Sequence[str]) -> list[WantedTopic]:
+    shared = [WantedTopic(name, topic, topic.partition_count(partitions)) for name, topic in topics.topics.items()]
+    return shared + [_source_log(topics, source) for source in sources]
+
+
+def _source_log(topics: Catalogue, source: str) -> WantedTopic:
+    name, topic = topics.source_topic(SOURCE_LOG, source)
+    return WantedTopic(name, topic, topic.partition_count(1))
 
 
 def _registrations(registry: Registry) -> list[Change]:

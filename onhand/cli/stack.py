@@ -90,9 +90,8 @@ def _apply_topics(settings: Settings) -> None:
         registry_url=settings.registry_url,
         partitions=settings.partitions,
         replication=settings.replication,
+        sources=configured_sources(settings),
     )
-    for source in configured_sources(settings):
-        changes += administration.ensure_source_topics(settings.kafka, source, replication=settings.replication)
     _tell(f"topics and contracts: {len(changes)} changes")
 
 

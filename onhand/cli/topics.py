@@ -19,6 +19,7 @@ from schemas.contract import RECORDS
 from schemas.errors import EXIT_DIFFERENCES
 from schemas.reader import ReadRecord, newest, read_topic
 from schemas.registry import Registry
+from streams.connect.folder import source_names
 
 _CHANGE_COLUMNS = ("action", "subject", "detail")
 _LIST_COLUMNS = ("topic", "key", "partitions", "kept", "exists", "producers", "consumers")
@@ -39,6 +40,7 @@ def plan_command(as_json: bool) -> None:
         registry_url=settings.registry_url,
         partitions=settings.partitions,
         replication=settings.replication,
+        sources=source_names(settings.connect_configs),
     )
     show_rows([c.row() for c in changes], _CHANGE_COLUMNS, as_json=as_json, empty="nothing to do")
     if changes:
@@ -55,6 +57,7 @@ def apply_command(as_json: bool) -> None:
         registry_url=settings.registry_url,
         partitions=settings.partitions,
         replication=settings.replication,
+        sources=source_names(settings.connect_configs),
         progress=lambda text: click.echo(text, err=True),
     )
     show_rows([c.row() for c in changes], _CHANGE_COLUMNS, as_json=as_json, empty="nothing to do")
