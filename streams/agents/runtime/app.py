@@ -144,7 +144,8 @@ class StageApp(faust.App):
             # A broker that has just started may not know our topics yet, and who joins then is given nothing until the
             # metadata is read again; Faust's default is 5 minutes.
             consumer_metadata_max_age_ms=5000,
-            producer_compression_type="lz4",
+            # aiokafka's lz4 works at level 9: ten times as long, for 15 % fewer bytes
+            producer_compression_type="snappy",
             producer_max_batch_size=7 << 20,
             producer_max_request_size=8 << 20,
             producer_linger=0,
