@@ -48,12 +48,17 @@ class SourceState(NamedTuple):
     """The source's whole contribution is uncertain: a mapping or a row of it is parked."""
 
 
+def rule_versions(rule: Rule) -> dict[str, int]:
+    """Kind → version of the part of the rule that says what is told of it."""
+    return {INVENTORY: rule.inventory_version, ORDER: rule.order_version}
+
+
 class Book:
     """Keys of the partitions this worker owns."""
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
-        self._rule_version = rule.version
+        self._rule_versions = rule_versions(rule)
         self.tellings: dict[Key, Telling] = {}
         self.dirty = DirtyMap()
         self._later: list[tuple[int, Key]] = []
@@ -109,10 +114,11 @@ class Book:
                 self._touch(key, now_us)
 
     def change_rule(self, rule: Rule, now_us: int) -> None:
-        """A changed rule is told at once."""
-        self.rule = rule
-        if rule.version != self._rule_version:
-            self._rule_version = rule.version
+        """A changed rule is told at once, of the kind of keys whose telling it changes."""
+        before, self.rule = self.rule, rule
+        versions = rule_versions(rule)
+        if versions != self._rule_versions or rule.tells != before.tells or rule.order_channel != before.order_channel:
+            self._rule_versions = versions
             for partition, source in list(self._sources):
                 self._step(partition, source, now_us)
             for key in self.tellings:
@@ -154,12 +160,12 @@ class Book:
         if isinstance(fact, OrderState):
             if "orders" not in self.rule.tells or self.rule.order_channel not in (None, fact.channel):
                 return None
-            version, quantities, status = (fact.version, self._rule_version, 0), {}, fact.text
+            version, quantities, status = (fact.version, self._rule_versions[ORDER], 0), {}, fact.text
         else:
             if "inventory" not in self.rule.tells:
                 return None
             step = step_of(fact, self.rule, self._source_steps.get(telling.partition, {}))
-            version, status = (fact.version, self._rule_version, step), None
+            version, status = (fact.version, self._rule_versions[INVENTORY], step), None
             quantities = offer(fact, self.rule, step)
             for location in sorted(telling.possible.keys() - quantities.keys()):
                 quantities[location] = ZERO
@@ -210,7 +216,7 @@ class Book:
             return False
         was_parked = telling.parked is not None
         stamp, sent_us = stamp_of(publication), publication.sent_us or now_us
-        telling.settle(stamp, publication.quantities, publication.status, sent_us, self._settle_us)
+        telling.settle(stamp, publication.quantities, sent_us, self._settle_us)
         self._confirm_later(key, telling)
         self._touch(key, now_us)  # also when it waits already: falling is against what the channel holds now
         return was_parked
@@ -246,17 +252,18 @@ class Book:
         done = telling.withdraws and last in (telling.acknowledged, telling.parked)
         if not telling.renew and (done or not telling.possible):
             return None
-        version = (last.source_version, self._rule_version, 0)
+        version = (last.source_version, self._rule_versions[INVENTORY], 0)
         known = sorted({*telling.quantities, *telling.possible} - {NETWORK})
         return Want(version, withdrawn_offer(known), None, Stamps(), WITHDRAWN)
 
     def _touch(self, key: Key, now_us: int) -> None:
         want = self.wants(key)
         held = self._held.pop(key, None)
+        telling = self.tellings[key]
         if want is None:
             self.dirty.discard(key)
+            telling.rest()
             return
-        telling = self.tellings[key]
         falling = any(quantity < telling.possible.get(at, ZERO) for at, quantity in want.quantities.items())
         for earlier in (held, telling.untold):
             if earlier is not None:

@@ -17,13 +17,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from schemas.records import Publication, PublicationState
+from schemas.records import Publication, PublicationState, Stamps
 from sinks.core.dirty import Waiting
 from sinks.core.ids import Stamp
 from sinks.core.offer import OrderState, Promise
 
 Fact = Promise | OrderState
 
+NO_STAMPS = Stamps()
 WITHDRAWN = "withdrawn"
 """Cause of what is told of a key that no source knows any more."""
 
@@ -46,7 +47,6 @@ class Telling:
         "renew",
         "resend_us",
         "sent_us",
-        "status",
         "strikes",
         "untold",
         "withdrawn",
@@ -75,7 +75,6 @@ class Telling:
         self.untold: Waiting | None = None
         """Of a publication that was refused for good, or not acknowledged in the life of an earlier owner: what is told
         next stands for its change too."""
-        self.status: str | None = None
         self.sent_us = 0
         """When that which was acknowledged or parked was sent."""
         self.attempts = 0
@@ -114,7 +113,7 @@ class Telling:
             self.untold = waiting_of(publication)
         match publication.state:
             case PublicationState.ACKNOWLEDGED:
-                self.settle(stamp, publication.quantities, publication.status, sent_us, settle_us)
+                self.settle(stamp, publication.quantities, sent_us, settle_us)
             case PublicationState.PARKED:
                 self.park(stamp, sent_us)
             case PublicationState.REJECTED:
@@ -144,17 +143,16 @@ class Telling:
         self.last, self.withdraws, self.renew, self.untold = stamp, withdraws, False, None
         return self.attempts
 
-    def settle(
-        self, stamp: Stamp, quantities: dict[str, Decimal], status: str | None, sent_us: int, settle_us: int
-    ) -> None:
+    def settle(self, stamp: Stamp, quantities: dict[str, Decimal], sent_us: int, settle_us: int) -> None:
         """Acknowledged."""
         self.acknowledged, self.parked = stamp, None
-        self.quantities, self.status, self.sent_us = quantities, status, sent_us
+        self.quantities, self.sent_us = quantities, sent_us
         self.renew, self.strikes, self.untold = sent_us < self.resend_us, 0, None
         if self.in_doubt_us is not None and sent_us >= self.in_doubt_us + settle_us:
             self.doubt_us = self.open_us = None
         if self.in_doubt_us is None:
-            self.possible = {at: quantity for at, quantity in quantities.items() if quantity}
+            held = {at: quantity for at, quantity in quantities.items() if quantity}
+            self.possible = quantities if len(held) == len(quantities) else held
         else:
             self.possible = most(self.possible, quantities)
 
@@ -166,6 +164,11 @@ class Telling:
         """A person wants it told again, unless that has happened since."""
         self.resend_us = max(self.resend_us, ordered_us)
         self.renew = self.renew or self.sent_us < ordered_us
+
+    def rest(self) -> None:
+        """Nothing is to be told: the fact's stamps have been, or never will be."""
+        if self.fact is not None and self.fact.stamps is not NO_STAMPS:
+            self.fact = self.fact._replace(stamps=NO_STAMPS)
 
     @property
     def in_doubt_us(self) -> int | None:

@@ -5,8 +5,10 @@ This is the only place that clamps at zero: everywhere before, a negative promis
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_FLOOR, Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 from schemas.records import Atp, Order, Stamps
@@ -52,7 +54,7 @@ class OrderState(NamedTuple):
 
 def promise_of(atp: Atp) -> Promise:
     """The part of a promise that channels need."""
-    locations = ((at.location, at.available_now) for at in atp.locations if at.location != NETWORK)
+    locations = ((sys.intern(at.location), at.available_now) for at in atp.locations if at.location != NETWORK)
     return Promise(
         atp.version,
         atp.uncertain,
@@ -60,18 +62,31 @@ def promise_of(atp: Atp) -> Promise:
         atp.backorder_limit,
         atp.active,
         ((NETWORK, atp.network.available_now), *locations),
-        tuple(sorted(atp.source_versions)),
+        _shared(tuple(sorted(atp.source_versions))),
         atp.stamps,
-        atp.cause,
+        sys.intern(atp.cause),
     )
 
 
 def order_state_of(order: Order) -> OrderState:
     """The part of an order that channels need."""
-    names = ("financial", "execution", "delivery", "presentation")
-    statuses = tuple((name, str(getattr(order, f"{name}_status"))) for name in names)
-    cause = next(iter(order.source_versions)) if len(order.source_versions) == 1 else ""
-    return OrderState(order.version, order.number, order.channel, statuses, order.withdrawn, order.stamps, cause)
+    statuses = _statuses(
+        order.financial_status, order.execution_status, order.delivery_status, order.presentation_status
+    )
+    cause = sys.intern(next(iter(order.source_versions))) if len(order.source_versions) == 1 else ""
+    channel = None if order.channel is None else sys.intern(order.channel)
+    return OrderState(order.version, order.number, channel, statuses, order.withdrawn, order.stamps, cause)
+
+
+@lru_cache(maxsize=4096)
+def _statuses(*statuses: str) -> tuple[tuple[str, str], ...]:
+    """Orders are many and their statuses few: they share them."""
+    return tuple(zip(("financial", "execution", "delivery", "presentation"), map(str, statuses), strict=True))
+
+
+@lru_cache(maxsize=4096)
+def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
+    return names
 
 
 def step_of(promise: Promise, rule: Rule, source_steps: Mapping[str, int]) -> int:

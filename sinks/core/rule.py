@@ -22,11 +22,12 @@ NETWORK = "*"
 
 REFERENCE = re.compile(r"\$\{(env|file):[^}]+\}")
 
-TELLING = frozenset(
-    {"adapter", "url", "tells", "locations", "share", "buffer", "threshold", "digits", "backorders"}
-    | {"untracked_quantity", "staleness"}
+RECEIVER = frozenset({"adapter", "url"})
+"""Fields that change who is told."""
+FIGURES = frozenset(
+    {"locations", "share", "buffer", "threshold", "digits", "backorders", "untracked_quantity", "staleness"}
 )
-"""Fields that change what a channel is told, or who is told."""
+"""Fields that change what a channel is told of an item."""
 
 
 class Part(BaseModel):
@@ -143,9 +144,17 @@ class Rule(Part):
         return value
 
     @property
-    def version(self) -> int:
-        """63 bits over everything that changes what the channel is told."""
-        telling = self.model_dump_json(include=set(TELLING | {"order_channel"}))
+    def inventory_version(self) -> int:
+        """63 bits over everything that changes what the channel is told of an item."""
+        return self._version(RECEIVER | FIGURES)
+
+    @property
+    def order_version(self) -> int:
+        """The same of an order: a new buffer tells no order again."""
+        return self._version(RECEIVER)
+
+    def _version(self, fields: frozenset[str]) -> int:
+        telling = self.model_dump_json(include=set(fields))
         return int.from_bytes(hashlib.sha256(telling.encode()).digest()[:8], "big") >> 1
 
     def sees(self, location: str) -> bool:

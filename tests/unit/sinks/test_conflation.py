@@ -8,9 +8,10 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from schemas.records import PublicationState, Stamps
+from schemas.records import Order, PublicationState, Stamps
 from sinks.core.answer import Answer, Outcome
-from sinks.core.book import INVENTORY
+from sinks.core.book import INVENTORY, ORDER
+from sinks.core.offer import OrderState, order_state_of
 from tests.unit.sinks.facts import SECOND, ZERO, atp, rule
 from tests.unit.sinks.model import ModelChannel, ModelWorker
 
@@ -246,3 +247,40 @@ def test_memory_is_bounded_by_keys_whatever_the_channel_answers(outcome: Outcome
         assert len(desk._groups._suspects) + len(desk._groups._again) <= 2 * keys + 32
         assert all(len(telling.possible) <= 1 for telling in book.tellings.values())
     assert (INVENTORY, "S0") in book.tellings
+
+
+# A changed rule
+
+
+def order(order_id: str, version: int, channel: str = "shop") -> OrderState:
+    return order_state_of(
+        Order(order_id=order_id, version=version, complete=True, channel=channel, source_versions={"erp": 1})
+    )
+
+
+def test_a_changed_rule_is_told_at_once_of_the_keys_it_concerns() -> None:
+    shop, channel = worker(order_channel="shop"), ModelChannel()
+    shop.publish(atp("A", 1, 9))
+    for name, of in (("SO-1", "shop"), ("SO-2", "telephone")):
+        shop.desk.book.state(0, (ORDER, name), order(name, 1, of), shop.now_us)
+
+    def told_under(**changes: object) -> set[str]:
+        shop.desk.change_rule(rule(**changes), shop.now_us)
+        return {item.publication.key for push in shop.drain(channel, 1) for item in push.items}
+
+    assert told_under(order_channel="shop") == {"A", "SO-1"}
+    assert told_under(order_channel="shop", buffer=1) == {"A"}, "no order is told again for a buffer"
+    assert told_under(buffer=1) == {"SO-2"}, "an order that the channel sees from now on"
+    assert told_under(buffer=1, batch_size=7) == set()
+    assert told_under(buffer=1, url="http://127.0.0.1:10") == {"A", "SO-1", "SO-2"}, "another receiver knows nothing"
+    assert told_under(buffer=2, url="http://127.0.0.1:10", tells=["orders"]) == set()
+    assert told_under(buffer=2, url="http://127.0.0.1:10") == {"A"}
+
+
+def test_what_was_told_keeps_no_stamps() -> None:
+    shop = worker()
+    shop.publish(atp("A", 1, 9, stamps=committed(100)))
+    shop.drain(ModelChannel(), 1)
+    fact = shop.desk.book.tellings[INVENTORY, "A"].fact
+    assert fact is not None
+    assert fact.stamps == Stamps()

@@ -69,7 +69,8 @@ def test_what_is_refused(text: str, said: str) -> None:
 
 def test_the_version_follows_what_is_told_and_nothing_else() -> None:
     plain = rule()
-    assert rule(batch_size=1, pace={"per_second": 1}, timeout_s=1).version == plain.version
+    same = rule(batch_size=1, pace={"per_second": 1}, timeout_s=1, order_channel="WB", tells=["inventory"])
+    assert (same.inventory_version, same.order_version) == (plain.inventory_version, plain.order_version)
     for change in (
         {"buffer": 1},
         {"share": {"percent": 99}},
@@ -77,7 +78,7 @@ def test_the_version_follows_what_is_told_and_nothing_else() -> None:
         {"staleness": {"steps": [{"after_s": 5}]}},
         {"url": "http://127.0.0.1:10"},
         {"threshold": 1},
-        {"order_channel": "WB"},
     ):
-        assert rule(**change).version != plain.version, change
-    assert 0 <= plain.version < 1 << 63
+        assert rule(**change).inventory_version != plain.inventory_version, change
+        assert (rule(**change).order_version != plain.order_version) == ("url" in change), change
+    assert 0 <= plain.inventory_version < 1 << 63
