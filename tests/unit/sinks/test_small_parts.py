@@ -120,7 +120,7 @@ def test_an_id_is_never_used_for_two_things_when_a_rule_comes_back() -> None:
     for rule_version in (1, 2, 1, 2):
         stamp = telling.next_stamp(7, rule_version, 0)
         telling.intend(stamp)
-        telling.settle(stamp, {"*": Decimal(rule_version)}, None, 10, 0)
+        telling.settle(stamp, {"*": Decimal(rule_version)}, 10, 0)
         used.append(stamp)
     assert len(set(used)) == 4
 
