@@ -35,6 +35,7 @@ from schemas.errors import EXIT_DIFFERENCES, EXIT_ENVIRONMENT, EXIT_INVALID, Env
 from schemas.reader import newest, read_topic
 from schemas.records import Shipment
 from schemas.registry import Registry
+from streams.connect.folder import source_names
 from tests.stack import RunningStack
 
 pytestmark = pytest.mark.integration
@@ -62,6 +63,7 @@ def _arguments(settings: Settings) -> dict[str, Any]:
         "registry_url": settings.registry_url,
         "partitions": settings.partitions,
         "replication": settings.replication,
+        "sources": source_names(settings.connect_configs),
     }
 
 
