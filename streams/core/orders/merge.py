@@ -28,6 +28,8 @@ from streams.core.orders.state import SEPARATOR, OrderState, Statement
 
 UNKNOWN = "unknown"
 MAX_DIGITS_BEFORE_POINT = 38 - QUANTITY_SCALE
+MAX_CONFLICTS = 1_000
+"""An order shows no more of them, so that its message stays bounded; its exception counts all."""
 
 
 class Owners(Protocol):
@@ -135,7 +137,7 @@ def merge(order_id: str, state: OrderState, owners: Owners, words: Words, now_us
         complete=True,
         withdrawn=_withdrawn(header, owners),
         lines=tuple(lines),
-        conflicts=tuple(merging.conflicts),
+        conflicts=tuple(merging.conflicts[:MAX_CONFLICTS]),
         **values,
     )
     return result

@@ -384,3 +384,24 @@ def test_a_commit_waits_with_its_order_until_the_order_is_complete() -> None:
     scene.run()
     assert (scene.order().complete, scene.order().number, scene.order().stamps.committed_us) == (True, "2", 100)
     assert scene.tell("erp", header(number="3"), committed_us=300).stamps.committed_us == 300
+
+
+def test_an_order_of_four_thousand_disputed_lines_fits_a_message_and_a_unit() -> None:
+    """Counterexample 26, of orders."""
+    scene = Scene()
+    scene.say("erp", header(number="1"))
+    for first in range(0, 4_000, 500):
+        numbers = range(first, first + 500)
+        for source, at in (("erp", "NORTH"), ("wms", "SOUTH")):
+            parts = [
+                line(f"SO-1-{n:04}", sku=f"SKU-{n:06}", location=at, ordered="12", shipped=str(n)) for n in numbers
+            ]
+            scene.say(source, *parts)
+    scene.run()
+    order = scene.order()
+    assert (len(order.lines), len(order.conflicts)) == (4_000, 1_000)
+    [problem] = scene.exceptions().values()
+    assert problem.count == 4_000
+    limit = 4 << 20
+    assert max(len(sent.output.value or b"") for sent in scene.runtime.durable.sent) < limit
+    assert max(sum(len(k) + len(v or b"") for k, v in c.items()) for c, _ in scene.runtime.durable.changelog) < limit
