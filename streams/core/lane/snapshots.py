@@ -71,6 +71,8 @@ class Snapshots:
             self._complete(memo.snapshot)
         elif notification.type == ABORTED:
             memo.snapshot, memo.snapshot_required = None, True
+            detail = "a snapshot was aborted before it was complete; the connector begins anew when it is restarted"
+            self._fold.faults.open("snapshot-required", "source", detail, again=False)
 
     def _notice_incremental(self, notification: Notification, waiting: bool) -> None:
         """Its rows are changes; and a table that was read whole has no other rows than those that came meanwhile."""

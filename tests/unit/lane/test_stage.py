@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
+import pytest
+
+from schemas.records import LaneProgress, OrderPartMessage
+from streams.core.lane import render
 from streams.core.lane.render import LOCATION_TOPIC, PROGRESS_TOPIC
 from streams.core.lane.stage import LaneLimits
+from streams.core.log.position import reached
+from streams.core.mapping.model import OrderRow
+from streams.core.unit import ALL_PARTITIONS
 from tests.unit.lane.conftest import Lane, demand_row, item_row, stock_row
+from tests.unit.lane.toy import ToyMapping, ToyTable, tables
 
 A_ON_HAND = ("A", "W1", "on_hand", None)
 
@@ -35,6 +44,28 @@ def test_progress_stands_behind_what_it_covers(lane: Lane) -> None:
     kinds = [("p", m.progress.complete) if m.progress else ("b", True) for m in lane.received().history]
     assert ("b", True) in kinds[: kinds.index(("p", True))]
     assert all(complete[first:])
+
+
+def test_an_idle_lane_states_progress_and_a_heartbeats_row_moves_it(lane: Lane) -> None:
+    lane.start({"toy.item": [item_row(1, "A")], "toy.stock": [stock_row(1, 1, "5")]})
+
+    def stated() -> list[LaneProgress]:
+        return [m.progress for m in lane.received().history if m.progress is not None]
+
+    before = stated()
+    lane.runtime.tick(1)
+    lane.runtime.tick(1)
+    assert len(stated()) >= len(before) + 2, "once a second, with nothing to do"
+    assert stated()[-1] == before[-1], "and it says that nothing came"
+    lane.log.heartbeat()
+    lane.log.transaction(("u", "toy.onhand_heartbeat", {"id": 1}))
+    lane.run()
+    after = stated()[-1]
+    assert after.input_offset == before[-1].input_offset + 4
+    assert reached(after.source_position, f"lsn:{lane.log.commit}")
+    assert (after.source_time_us or 0) > (before[-1].source_time_us or 0)
+    partitions = {output.partition for output, _ in lane.runtime.durable.sent if output.key == b"~toy"}
+    assert partitions == {ALL_PARTITIONS}
 
 
 def test_one_transaction_leaves_in_one_message(lane: Lane) -> None:
@@ -103,6 +134,17 @@ def test_a_large_transaction_settles_in_parts_and_leaves_at_its_end() -> None:
     assert progress is not None
     assert received.progress is not None
     assert progress.source_position < received.progress.source_position
+
+
+def test_a_transaction_of_many_bytes_settles_in_parts() -> None:
+    lane = Lane(limits=LaneLimits(transaction_bytes=5000), batch=7)
+    lane.start({"toy.item": [item_row(1, "A")]})
+    rows = [("c", "toy.stock", stock_row(number, 1, "1", note="n" * 400)) for number in range(20)]
+    identity = lane.log.transaction(*rows, end=False)
+    assert A_ON_HAND not in lane.run().quantities()
+    assert len([k for k in lane.runtime.state() if k.startswith(b"rtoy.stock")]) > 5, "the beginning is settled"
+    lane.log.end(identity)
+    assert lane.run().quantities()[A_ON_HAND] == Decimal(20)
 
 
 def test_key_change_is_a_withdrawal_and_an_assertion(lane: Lane) -> None:
@@ -218,6 +260,24 @@ def test_a_deleted_order_says_what_that_means_and_a_changed_status_is_told(lane:
     lane.log.transaction(("d", "toy.orders", {"id": 1}))
     part = lane.run().parts["SO-1", "header", "SO-1"][1]
     assert (part.withdrawn, part.deletion) == (True, "cancelled")
+
+
+def test_an_order_of_very_many_parts_leaves_in_parts_of_one_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render, "PART_BYTES", 2000)
+
+    def lines(*_: object) -> list[OrderRow]:
+        statuses: dict[str, str | None] = {"execution_status": "entered"}
+        return [OrderRow("line", "SO-1", f"L{number:03}", statuses, {}, ()) for number in range(100)]
+
+    made = tables()
+    made["toy.orders"] = ToyTable("toy.orders", ("id", "status"), evaluate=lines)
+    lane = Lane(ToyMapping(made))
+    assert len(lane.start({"toy.orders": [{"id": 1, "status": "20"}]}).parts) == 100
+    sent = [(output.value, version) for output, version in lane.runtime.durable.sent if output.key == b"SO-1"]
+    messages = [msgspec.json.decode(value or b"", type=OrderPartMessage) for value, _ in sent]
+    assert len({version for _, version in sent}) == 1
+    assert len(messages) > 2
+    assert [(m.part, m.parts) for m in messages] == [(n + 1, len(messages)) for n in range(len(messages))]
 
 
 def test_locations_and_progress_topics_are_written(lane: Lane) -> None:

@@ -91,6 +91,21 @@ def test_a_large_sweep_waits_for_a_person(lane: Lane) -> None:
     assert progress_of(lane) == (True, False, False)
 
 
+def test_an_aborted_snapshot_withdraws_nothing_and_asks_for_another(lane: Lane) -> None:
+    rows = [demand_row(number, "A", "1") for number in range(3)]
+    lane.start({"toy.demand": rows})
+    lane.log.snapshot({"toy.demand": rows[:1]}, complete=False)
+    lane.log.notify("ABORTED")
+    assert len(lane.run().quantities()) == 3
+    assert progress_of(lane) == (True, True, True)
+    assert list(lane.exceptions()) == ["lane/toy/snapshot-required/source"]
+    lane.log.snapshot({"toy.demand": rows})
+    lane.log.transaction(("u", "toy.demand", demand_row(0, "A", "5")))
+    assert lane.run().quantities()[("A", "*", "demand", "SO-0")] == Decimal(5)
+    assert progress_of(lane) == (True, False, False)
+    assert not lane.exceptions()
+
+
 def test_a_skipped_table_is_not_emptied_by_a_repeated_snapshot(lane: Lane) -> None:
     rows = [demand_row(number, "A", "1") for number in range(3)]
     lane.start({"toy.demand": rows})
