@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from onhand.run.source import COLLECT_AFTER
+from onhand.collector import COLLECT_AFTER
 from schemas.codec import Codec
 from streams.core.lane.stage import LaneStage
 from streams.core.mapping.mapping import load_mapping

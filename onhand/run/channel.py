@@ -7,6 +7,7 @@ import threading
 import time
 from pathlib import Path
 
+from onhand.collector import collect_seldom
 from onhand.health import serve_health
 from onhand.settings import Settings
 from schemas.codec import Codec
@@ -33,6 +34,7 @@ def run(settings: Settings, name: str) -> int:
         clock_us=clock_us,
     )
     stop = stop_on_signal()
+    collect_seldom()
     with serve_health(settings, f"channel-{name}", worker.health):
         worker.run(stop)
     return 0

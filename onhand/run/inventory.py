@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from onhand.collector import collect_seldom
 from onhand.health import serve_health
 from onhand.settings import Settings
 from schemas.codec import Codec
@@ -32,5 +33,6 @@ def run(settings: Settings, name: str = GROUP) -> int:
         instance=settings.instance,
         replication=settings.replication,
     )
+    collect_seldom()
     with serve_health(settings, name, worker.health):
         return worker.run()

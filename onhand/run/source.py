@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-
+from onhand.collector import collect_seldom
 from onhand.health import serve_health
 from onhand.settings import Settings
 from schemas.codec import Codec
@@ -11,10 +10,6 @@ from schemas.errors import InvalidInput
 from schemas.registry import Registry
 from streams.agents.lane import LaneWorker
 from streams.core.mapping.mapping import load_mapping
-
-COLLECT_AFTER = 100_000
-"""Allocations between two runs of the cycle collector: rows make no cycles, and at its default (700) it takes a fifth
-of the lane's time."""
 
 
 def run(settings: Settings, name: str) -> int:
@@ -36,7 +31,6 @@ def run(settings: Settings, name: str) -> int:
         instance=settings.instance,
         replication=settings.replication,
     )
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER)
+    collect_seldom()
     with serve_health(settings, f"source-{name}", worker.health):
         return worker.run()
