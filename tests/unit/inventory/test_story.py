@@ -87,6 +87,18 @@ def test_a_reservation_counts_what_the_order_does_not_yet(inventory: Inventory) 
     assert atp.cause == "clock"
 
 
+def test_archived_receipts_leave_no_phantom_inbound(inventory: Inventory) -> None:
+    """Counterexample 24 at the receiver: the WMS forgets what it received of a purchase line; the ERP still knows."""
+    stocked(inventory, 9)
+    inventory.say("erp", "A", balance("N", "inbound", 9, "PO-1", day(1)), balance("N", "received", 6, "PO-1"))
+    inventory.say("wms", "A", balance("N", "received", 9, "PO-1"))
+    assert inventory.atp("A").network.steps[-1].available == 9
+    inventory.say("erp", "A", balance("N", "received", 9, "PO-1"))
+    inventory.say("wms", "A", balance("N", "received", 0, "PO-1", postings=0))
+    atp = inventory.atp("A")
+    assert (atp.network.inbound, atp.network.steps[-1].available) == (0, 9)
+
+
 def test_what_a_source_that_is_not_the_owner_says_is_never_added(inventory: Inventory) -> None:
     stocked(inventory)
     inventory.say("erp", "A", balance("N", "on_hand", 7))

@@ -284,3 +284,21 @@ def test_what_was_told_keeps_no_stamps() -> None:
     fact = shop.desk.book.tellings[INVENTORY, "A"].fact
     assert fact is not None
     assert fact.stamps == Stamps()
+
+
+def test_counterexample_28_a_restock_leaves_under_more_decreases_than_the_pace() -> None:
+    shop, channel = worker(pace={"per_second": 2, "burst": 2}, oldest_first_after_s=10), ModelChannel()
+    for n in range(200):
+        shop.publish(atp(f"S{n:03}", 1, 1_000))
+    shop.publish(atp("restock", 1, 0))
+    shop.drain(channel, 150)
+    shop.publish(atp("restock", 2, 50))
+    ordered_us = shop.now_us
+    for second in range(60):
+        for n in range(5):
+            shop.publish(atp(f"S{(second * 5 + n) % 200:03}", 2 + second, 900 - second))
+        shop.drain(channel, 1)
+    told = shop.told("restock")[-1]
+    assert told.quantities["*"] == 50
+    assert told.acknowledged_us is not None
+    assert told.acknowledged_us - ordered_us <= 13 * SECOND
