@@ -22,7 +22,7 @@ from onhand.demo.traffic import Pace, Traffic
 from onhand.demo.truth import read_facts
 from onhand.health import ask_health
 from onhand.stack.local import settings_environment
-from schemas.records import Atp, ExceptionRecord, ExceptionStatus, Progress
+from schemas.records import Atp, Bucket, ExceptionRecord, ExceptionStatus, Position, Progress
 
 SETTLE_S = 90.0
 
@@ -87,7 +87,7 @@ class Chain:
             yield traffic
         finally:
             traffic.stop()
-        assert not traffic.schedule.failures
+        assert traffic.schedule.failures == []
 
     @contextmanager
     def changed_file(self, name: str, before: str, after: str) -> Iterator[None]:
@@ -149,6 +149,12 @@ class Chain:
         """What may be promised of an item now, in the network."""
         atp: Atp = self.system.newest("inventory.atp.v1")[sku]
         return atp.network.available_now
+
+    def inbound(self, sku: str) -> Decimal:
+        """Open inbound of an item, at all places and on all days."""
+        position: Position = self.system.newest("inventory.position.v1")[sku]
+        received = sum((line.quantity for line in position.lines if line.bucket is Bucket.RECEIVED), Decimal(0))
+        return sum((line.quantity for line in position.lines if line.bucket is Bucket.INBOUND), Decimal(0)) - received
 
     def lane(self, source: str) -> Progress:
         """How a lane says it is."""
