@@ -40,6 +40,8 @@ KEPT_SLICE = 1000
 """Archived rows that expire in one unit."""
 SWITCH_RECORDS = 100_000
 """Records held back at most while a changed mapping waits for its switch."""
+END_OF_LOG_US = 5_000_000
+"""Nothing came for so long: the log has no more, its connector is down."""
 PROGRESS = encode_owed(ProgressOwed())
 
 
@@ -79,7 +81,7 @@ class LaneStage:
         self._load_fold: Fold | None = None
         self._waiting: set[bytes] = set()
         self._closed: list[str] = []
-        self._opened_us = 0
+        self._opened_us = self._worked_us = 0
         self._version: int | None = None
         """Newest version rendered; known after the first unit."""
         self._events: list[Event] = []
@@ -96,9 +98,9 @@ class LaneStage:
         """Raises Fatal for a memo that cannot be read."""
         if partition != 0:
             raise Fatal(f"{self.input_topic} has more than one partition: a source log is totally ordered, make it 1")
-        self._opened_us = now_us
+        self._opened_us = self._worked_us = now_us
         if memo is None:
-            self._memo = Memo(self._mapping.fingerprint, tables=self._new_tables())
+            self._memo = Memo(self._mapping.fingerprint, tables=self._new_tables(), history_until_us=now_us)
         else:
             try:
                 self._memo = load_memo(memo)
@@ -118,6 +120,7 @@ class LaneStage:
         memo = self._memo
         if not records:
             return Settled(memo=dump_memo(memo))
+        self._worked_us = now_us
         events = self._decoded(records)
         fold = self._fold(state, now_us)
         if memo.mapping != self._mapping.fingerprint and not self._switch(fold, events, records):
@@ -144,6 +147,8 @@ class LaneStage:
         if not consumed:
             return Settled(memo=dump_memo(memo))
         memo.offset = records[consumed - 1].offset + 1
+        if records[consumed - 1].timestamp_us >= memo.history_until_us:
+            memo.history_until_us = 0
         fold.settle()
         self._watch(intake.rows + intake.poisoned, fold.bad_rows + intake.poisoned)
         self._require_snapshot(fold, events[:consumed])
@@ -168,6 +173,8 @@ class LaneStage:
             if not lists_before:
                 fold.expire_kept(self._limits.kept_days, KEPT_SLICE)
             fold.settle()
+        if now_us - self._worked_us >= END_OF_LOG_US:
+            self._memo.history_until_us = 0
         self._forget_closed(state)
         self._count_waiting(fold)
         due = now_us - self._stated_us >= self._limits.progress_ms * 1000

@@ -172,6 +172,9 @@ class Memo(msgspec.Struct, array_like=True):
     """Work list: (waiting queue, offset); what waits from before it is dropped, a snapshot began there."""
     reading: dict[str, Reading] = msgspec.field(default_factory=dict)
     """By table: the incremental snapshot that reads it."""
+    history_until_us: int = 0
+    """A state that begins anew runs through what the log has kept: what was written before this instant is history, and
+    increases wait until it is in; 0: it is."""
 
 
 _memo_encoder = msgspec.msgpack.Encoder()

@@ -195,6 +195,34 @@ def test_after_a_lost_state_receivers_withdraw_what_the_new_snapshot_does_not_ha
     assert list(fresh.run().quantities()) == [("A", "*", "demand", "SO-2")]
 
 
+def test_a_state_that_begins_anew_holds_increases_until_history_is_in(lane: Lane) -> None:
+    lane.start({"toy.demand": [demand_row(1, "A", "1")]})
+    lane.log.transaction(("u", "toy.demand", demand_row(1, "A", "3")))
+    lane.run()
+    lane.runtime.durable.changelog.clear()
+    lane.runtime.now_us += 3_600_000_000
+    lane.runtime.restart()
+    lane.runtime.run(batch=7)
+    assert progress_of(lane) == (True, True, False), "the log's past is no promise"
+    lane.runtime.restart()
+    lane.log.heartbeat()
+    lane.run()
+    assert progress_of(lane) == (True, False, False)
+    assert lane.received().quantities()[("A", "*", "demand", "SO-1")] == Decimal(3)
+
+
+def test_a_state_that_begins_anew_from_a_log_whose_connector_is_down_comes_to_its_end(lane: Lane) -> None:
+    lane.start({"toy.demand": [demand_row(1, "A", "1")]})
+    lane.runtime.durable.changelog.clear()
+    lane.runtime.now_us += 3_600_000_000
+    lane.runtime.restart()
+    lane.runtime.run()
+    lane.runtime.tick(4)
+    assert progress_of(lane) == (True, True, False)
+    lane.runtime.tick(2)
+    assert progress_of(lane) == (True, False, False)
+
+
 def test_complete_is_not_taken_back_by_a_restart(lane: Lane) -> None:
     """Counterexample 27."""
     lane.start({"toy.demand": [demand_row(1, "A", "1")]})
