@@ -56,7 +56,15 @@ class ProgressOwed(msgspec.Struct, array_like=True, tag="p"):
     pass
 
 
-Owed = SkuOwed | OrderOwed | LocationOwed | ExceptionOwed | ProgressOwed
+class HoldOwed(msgspec.Struct, array_like=True, tag="h"):
+    """A hold begins: said in front of the changes it is about, with the progress of before them."""
+
+    covered: str
+    covered_offset: int
+    covered_us: int | None
+
+
+Owed = SkuOwed | OrderOwed | LocationOwed | ExceptionOwed | ProgressOwed | HoldOwed
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Owed] = msgspec.msgpack.Decoder(Owed)

@@ -21,7 +21,7 @@ from schemas.records import (
 )
 from streams.core.lane.faults import load_exception
 from streams.core.lane.keys import ZERO, BalanceName
-from streams.core.lane.owed import ExceptionOwed, LocationOwed, OrderOwed, ProgressOwed, SkuOwed, decode_owed
+from streams.core.lane.owed import ExceptionOwed, HoldOwed, LocationOwed, OrderOwed, ProgressOwed, SkuOwed, decode_owed
 from streams.core.lane.snapshots import holding, uncertain
 from streams.core.lane.state import ItemState, LocationState, Memo, PartState
 from streams.core.lane.sums import decode_sum
@@ -55,7 +55,7 @@ class Renderer:
         self._in_band = f"~{source}".encode()
 
     def outputs(self, state: View, memo: Memo, owed: Sequence[bytes], version: int, now_us: int) -> Iterator[Output]:
-        """Messages in the order of the owed keys; progress stands behind what it covers."""
+        """Messages in the order of the owed keys; progress stands behind what it covers, a hold in front."""
         progress = False
         for key in owed:
             due = decode_owed(key)
@@ -67,6 +67,8 @@ class Renderer:
                 yield from self._location(state, due.location, version)
             elif isinstance(due, ExceptionOwed):
                 yield from self._exception(state, due.id, version)
+            elif isinstance(due, HoldOwed):
+                yield from self._in_band_progress(_hold(memo, due), version)
             elif isinstance(due, ProgressOwed):
                 progress = True
         if progress:
@@ -175,6 +177,12 @@ class Renderer:
             value = self._encode(EXCEPTION_TOPIC, msgspec.structs.replace(record, version=version))
             yield Output(EXCEPTION_TOPIC, identity.encode(), value)
 
+    def _in_band_progress(self, lane: LaneProgress, version: int) -> Iterator[Output]:
+        balance = BalanceMessage(kind="progress", source=self._source, version=version, progress=lane)
+        yield Output(BALANCE_TOPIC, self._in_band, self._encode(BALANCE_TOPIC, balance), ALL_PARTITIONS)
+        part = OrderPartMessage(kind="progress", source=self._source, version=version, progress=lane)
+        yield Output(ORDER_PART_TOPIC, self._in_band, self._encode(ORDER_PART_TOPIC, part), ALL_PARTITIONS)
+
     def _progress(self, memo: Memo, version: int, now_us: int) -> Iterator[Output]:
         lane = LaneProgress(
             input_offset=memo.covered_offset,
@@ -185,10 +193,7 @@ class Renderer:
             uncertain=uncertain(memo),
             restated_since=memo.restated_since,
         )
-        balance = BalanceMessage(kind="progress", source=self._source, version=version, progress=lane)
-        yield Output(BALANCE_TOPIC, self._in_band, self._encode(BALANCE_TOPIC, balance), ALL_PARTITIONS)
-        part = OrderPartMessage(kind="progress", source=self._source, version=version, progress=lane)
-        yield Output(ORDER_PART_TOPIC, self._in_band, self._encode(ORDER_PART_TOPIC, part), ALL_PARTITIONS)
+        yield from self._in_band_progress(lane, version)
         progress = Progress(
             stage="lane",
             source=self._source,
@@ -204,6 +209,17 @@ class Renderer:
         )
         key = f"lane/{self._source}/0".encode()
         yield Output(PROGRESS_TOPIC, key, self._encode(PROGRESS_TOPIC, progress))
+
+
+def _hold(memo: Memo, due: HoldOwed) -> LaneProgress:
+    return LaneProgress(
+        input_offset=due.covered_offset,
+        source_position=due.covered,
+        source_time_us=due.covered_us,
+        complete=memo.complete,
+        holding=True,
+        uncertain=uncertain(memo),
+    )
 
 
 def _balance(name: bytes, stored: bytes | None) -> Balance:

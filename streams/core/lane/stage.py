@@ -19,7 +19,7 @@ from streams.core.lane.faults import closed_exceptions, load_exception
 from streams.core.lane.fold import Entry, Fold
 from streams.core.lane.intake import Identity, Intake
 from streams.core.lane.lookups import Lookups
-from streams.core.lane.owed import ProgressOwed, encode_owed
+from streams.core.lane.owed import HoldOwed, ProgressOwed, encode_owed
 from streams.core.lane.render import Encode, Renderer
 from streams.core.lane.snapshots import Snapshots, end_holds, holding, uncertain
 from streams.core.lane.state import Memo, TableState, dump_memo, load_memo
@@ -276,12 +276,14 @@ class LaneStage:
             fold.dirty.forget_outputs()
         changed, put_off = fold.dirty.leave(fold.state, later=memo.owing or blocked(memo))
         memo.owing = memo.owing or put_off
+        before = HoldOwed(memo.covered, memo.covered_offset, memo.covered_us)
         if not (memo.silent or memo.owing or memo.sweeping or memo.reasserting or blocked(memo)):
             memo.covered, memo.covered_offset, memo.covered_us = memo.reached, memo.offset, memo.reached_us
         self._closed.extend(fold.faults.closed)
         statement = (memo.complete, holding(memo), uncertain(memo), memo.restated_since)
         due = fold.now_us - self._stated_us >= self._limits.progress_ms * 1000
-        all_owed = list(dict.fromkeys((*owed, *changed)))
+        begins = (encode_owed(before),) if statement[1] and not self._stated[1] else ()
+        all_owed = list(dict.fromkeys((*begins, *owed, *changed)))
         if progress or due or statement != self._stated:
             self._stated, self._stated_us = statement, fold.now_us
             all_owed.append(PROGRESS)
