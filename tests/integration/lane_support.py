@@ -89,11 +89,11 @@ class Lane:
     def log(self) -> str:
         return self.log_file.read_text()
 
-    def newest(self, topic: str) -> dict[str, object]:
-        """Newest record per key of partition 0."""
-        low, end = self.reader.bounds(topic, 0)
+    def newest(self, topic: str, partition: int = 0) -> dict[str, object]:
+        """Newest record per key of one partition."""
+        low, end = self.reader.bounds(topic, partition)
         found: dict[str, object] = {}
-        for record in self.reader.read(topic, 0, low, end):
+        for record in self.reader.read(topic, partition, low, end):
             if record.key is not None and record.value is not None:
                 found[record.key.decode()] = self.codec.decode(topic, record.value)
         return found
