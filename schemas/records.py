@@ -329,6 +329,7 @@ class Atp(msgspec.Struct, frozen=True, kw_only=True):
     network: LocationAtp
     locations: tuple[LocationAtp, ...]
     source_versions: dict[str, int] = msgspec.field(default_factory=dict)
+    """Every source that owns a bucket here → version of its newest message about the sku; 0: it has said nothing."""
     stamps: Stamps = Stamps()
     cause: str = ""
     """What made this version: the source's name, `clock` or `rule`."""

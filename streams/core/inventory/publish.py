@@ -1,6 +1,8 @@
 """From the sums of a sku to what leaves: position, promise, item, exceptions, and when to look again.
 
-* A promise leaves when it says something new; one that only moved its first day does not.
+* A promise leaves when it says something new, or rests on other sources; one that only moved its first day does not.
+* It rests on every source that owns a bucket at its locations, also one that has said nothing of the sku, and on no
+  other: a channel judges staleness by them.
 * While a source it rests on is not ready, a promise that once was complete is *held*: day by day the lower of what was
   said last and of what would be said now, so only decreases leave.  One that never was complete says so.
 * The stamps of a change wait until a complete promise shows it: no channel is told an incomplete one.
@@ -86,7 +88,8 @@ class Publisher:
         position = make_position(sku, record, drifts, ready, uncertain) if known else None
         if self._make(working, b"p", sku, position, record, stamps, cause):
             owed.append(b"p" + sku.encode())
-        if self._make_promise(working, sku, record, promise, item, ready, uncertain, known, todays):
+        rests_on = {source: record.versions.get(source, 0) for source in sorted(needed)}
+        if self._make_promise(working, sku, record, promise, item, ready, uncertain, known, todays, rests_on):
             owed.append(b"a" + sku.encode())
         if self._make(working, b"i", sku, item if item is not _NO_ITEM else None, record, stamps, cause):
             owed.append(b"i" + sku.encode())
@@ -156,6 +159,7 @@ class Publisher:
         uncertain: bool,
         known: bool,
         todays: dict[str, dt.date],
+        rests_on: dict[str, int],
     ) -> bool:
         key = b"a" + sku.encode()
         stored = working.state.get(key)
@@ -186,9 +190,10 @@ class Publisher:
         stamps, cause = record.stamps or Stamps(), record.cause
         if not held_back and (told.complete or stamps.committed_us is None):
             record.stamps, record.cause = None, ""
-        if made is not None and (made.content == content or _same(decode_atp(made.content), told)):
+        same_sources = made is not None and made.source_versions.keys() == rests_on.keys()
+        if made is not None and same_sources and (made.content == content or _same(decode_atp(made.content), told)):
             return False
-        working.state.put(key, encode(Made(content, record.versions, stamps, cause)))
+        working.state.put(key, encode(Made(content, rests_on, stamps, cause)))
         return True
 
     def _overdue(self, sku: str, promise: Promise) -> list[Finding]:

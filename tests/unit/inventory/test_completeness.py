@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from schemas.records import Atp, ItemPart, Progress
-from tests.unit.inventory.harness import Inventory, balance, day, ownership_of
+from tests.unit.inventory.harness import OWNERSHIP, Inventory, balance, day, ownership_of
 
 
 def promising() -> Inventory:
@@ -185,3 +185,31 @@ def test_uncertain_is_said_per_sku_and_per_source() -> None:
     assert (inventory.atp("A").uncertain, inventory.atp("B").uncertain) == (True, True)
     inventory.progress("erp")
     assert (inventory.atp("A").uncertain, inventory.atp("B").uncertain) == (False, False)
+
+
+def test_a_promise_rests_on_its_owners_also_silent_ones_and_on_no_other() -> None:
+    """A channel that stops selling when a source falls behind must not stop for one that is only compared."""
+    inventory = Inventory(ownership_of(reserved="[]"), ready=("erp", "wms"))
+    inventory.say("wms", "A", balance("N", "on_hand", 10), version=300)
+    inventory.say("ledger", "A", balance("N", "on_hand", 9), version=301)
+    assert inventory.atp("A").source_versions == {"erp": 0, "wms": 300}
+
+
+def test_an_owner_that_is_replaced_is_rested_on_no_longer_though_nothing_else_changes() -> None:
+    inventory = Inventory(ownership_of(reserved="[]"), ready=("erp", "wms"))
+    inventory.say("wms", "A", balance("N", "on_hand", 10), version=300)
+    before = inventory.atp("A")
+    inventory.restart(ownership_of(reserved="[]", received="[wms]", safety_stock="[wms]", demand="[wms]"))
+    assert set(inventory.atp("A").source_versions) == {"erp", "wms"}
+    text = "\n".join(
+        line.replace("[erp, wms]", "[wms]").replace("[wms, erp]", "[wms]").replace(": [erp]", ": [wms]")
+        if line.startswith("  ")
+        else line
+        for line in OWNERSHIP.splitlines()
+    )
+    inventory.restart(ownership_of(text, reserved="[]"))
+    after = inventory.atp("A")
+    assert (after.source_versions, after.network) == ({"wms": 300}, before.network)
+    sent = inventory.sent("inventory.atp.v1")
+    inventory.say("wms", "A", balance("N", "on_hand", 10), version=400)
+    assert inventory.sent("inventory.atp.v1") == sent
