@@ -22,8 +22,8 @@ CODE = "E29"
 def drift_findings(source: Source, secrets_dirs: Sequence[Path]) -> list[Finding]:
     """E29, one for each difference in a table, column, key or collation that the mapping uses.
 
-    Nothing when there is no mapping, when it is refused (E28 says so), or when the database cannot be asked (the
-    pre-flight says so).
+    Nothing when there is no mapping, when it is refused (E28 says so), or when the database or a whole table cannot be
+    seen (the pre-flight says so).
     """
     try:
         mapping = load_mapping(source.folder)
@@ -41,18 +41,18 @@ def drift_findings(source: Source, secrets_dirs: Sequence[Path]) -> list[Finding
             f"the database is not what the mapping was compiled for: {line}",
             f"If it is meant: `onhand source inspect {source.name}`, mend the SQL, apply again",
         )
-        for line in catalogues.drift(used(mapping, mapping.catalogue), used(mapping, now))
+        for line in catalogues.drift(used(mapping, mapping.catalogue, now), used(mapping, now, now))
     ]
 
 
-def used(mapping: CompiledMapping, catalogue: Catalogue) -> Catalogue:
-    """The part of a catalogue that a mapping uses: its tables, their captured columns, the keys that were there when
-    it was compiled, and the collations of those columns."""
+def used(mapping: CompiledMapping, catalogue: Catalogue, seen: Catalogue) -> Catalogue:
+    """The part of a catalogue that a mapping uses: its tables as far as they are `seen`, their captured columns, the
+    keys that were there when it was compiled, and the collations of those columns."""
     tables = {}
     for table in mapping.tables.values():
         name = table.name.partition(".")[2]
         whole = catalogue.tables.get(name)
-        if whole is None:
+        if whole is None or name not in seen.tables:
             continue
         known = mapping.catalogue.tables[name].unique
         tables[name] = msgspec.structs.replace(
