@@ -96,9 +96,9 @@ def result_page(screen: Screen, result: Mapping[str, Any]) -> None:
     )
     screen.table(
         "Lag by hop, milliseconds",
-        ("hop", "source", "warehouse", "count", "p50", "p99", "p99.9", "max"),
+        ("hop", "source", "warehouse", "publications", "p50", "p99", "p99.9", "max"),
         [
-            [row.get(c) for c in ("hop", "source", "warehouse", "count", "p50_ms", "p99_ms", "p999_ms", "max_ms")]
+            [row.get(c) for c in ("hop", "source", "warehouse", "publications", "p50_ms", "p99_ms", "p999_ms", "max_ms")]
             for row in result["lag"]
         ],
         "no latency row arrived",
