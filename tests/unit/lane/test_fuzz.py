@@ -18,12 +18,14 @@ from schemas.records import BalanceMessage
 from streams.core.lane import fold, intake, owed, snapshots, stage, state, worklists
 from streams.core.lane.stage import LaneLimits
 from streams.core.log import transactions
+from streams.core.log.control import Action
 from streams.core.log.event import Event, decode_event
 from streams.core.log.resend import Mark, Verdict
+from streams.core.mapping.model import Posting
 from streams.core.unit import InputRecord
 from tests.memory import run_with_crashes
 from tests.unit.lane.conftest import Lane, demand_row, item_row, stock_row
-from tests.unit.lane.toy import tables
+from tests.unit.lane.toy import ToyMapping, tables
 
 Z_TOTAL = Decimal(100)
 Key = tuple[str, str, str, str | None]
@@ -66,8 +68,27 @@ class History:
         """First record that a crashed connector may send again: behind the last snapshot."""
         self.settled = 0
 
+    def switch_mapping(self) -> None:
+        """Another mapping, that doubles demand, counts from a control record on; its worker may come before or after
+        it, and another transaction between."""
+        made = tables()
+        before = made["toy.demand"]._evaluate
+        assert before is not None
+        made["toy.demand"]._evaluate = lambda *row: [
+            output._replace(quantity=output.quantity * 2) for output in before(*row) if isinstance(output, Posting)
+        ]
+        self.transaction()
+        self.lane.mapping = ToyMapping(made, b"\2" * 32)
+        self.lane.runtime.restart()
+        if self.random.random() < 0.5:
+            self.lane.feed()
+            self.lane.runtime.run()
+        self.lane.control(Action.MAPPING, fingerprint=(b"\2" * 32).hex())
+        self.resendable = len(self.lane.log.records)
+
     def play(self, steps: int) -> None:
-        self.snapshot()
+        if not self.resendable or self.random.random() < 0.3:
+            self.snapshot()
         for _ in range(steps):
             if self.random.random() < 0.05:
                 self.snapshot()
@@ -212,12 +233,17 @@ def totals_seen(history: list[BalanceMessage]) -> set[Decimal]:
     return seen
 
 
-def judge(seed: int, steps: int = 14) -> list[str]:
+def judge(seed: int, steps: int = 14, switch_after: int | None = None) -> list[str]:
     """What is wrong after a history; empty: nothing."""
     history = History(seed)
+    if switch_after is not None:
+        history.play(switch_after)
+        history.switch_mapping()
     history.play(steps)
     received = history.lane.received()
     expected = oracle(history.rows)
+    if switch_after is not None:
+        expected = {key: value * 2 if key[2] == "demand" else value for key, value in expected.items()}
     wrong = []
     if received.quantities() != expected:
         wrong.append(f"receiver {received.quantities()} is not {expected}")
@@ -245,6 +271,11 @@ def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worklists, "RESTATE_NAMES", 2)
     monkeypatch.setattr(owed, "OWED_BYTES", 200)
     monkeypatch.setattr(transactions, "LOOSE_EVENTS", 5)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_histories_with_another_mapping_on_the_way(seed: int) -> None:
+    assert judge(seed, switch_after=seed % 8) == []
 
 
 @pytest.mark.parametrize("seed", range(60))
