@@ -52,6 +52,11 @@ def oracle(rows: Rows) -> dict[Key, Decimal]:
     return sums
 
 
+def doubled(sums: dict[Key, Decimal]) -> dict[Key, Decimal]:
+    """The same under the mapping that doubles demand."""
+    return {key: value * 2 if key[2] == "demand" else value for key, value in sums.items()}
+
+
 class History:
     """Writes random business into a log, and keeps what the database then holds."""
 
@@ -236,15 +241,16 @@ def totals_seen(history: list[BalanceMessage]) -> set[Decimal]:
 def judge(seed: int, steps: int = 14, switch_after: int | None = None) -> list[str]:
     """What is wrong after a history; empty: nothing."""
     history = History(seed)
+    wrong = []
     if switch_after is not None:
         history.play(switch_after)
         history.switch_mapping()
+        received, expected = history.lane.run(), doubled(oracle(history.rows))
+        if received.quantities() != expected:
+            wrong.append(f"at the switch the receiver {received.quantities()} is not {expected}")
     history.play(steps)
     received = history.lane.received()
-    expected = oracle(history.rows)
-    if switch_after is not None:
-        expected = {key: value * 2 if key[2] == "demand" else value for key, value in expected.items()}
-    wrong = []
+    expected = oracle(history.rows) if switch_after is None else doubled(oracle(history.rows))
     if received.quantities() != expected:
         wrong.append(f"receiver {received.quantities()} is not {expected}")
     if totals_seen(received.history) != {Z_TOTAL}:
