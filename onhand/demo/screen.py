@@ -12,6 +12,7 @@ from rich.table import Table
 from onhand.cli.output import console
 
 PLAIN_EVERY_S = 5.0
+LAG_COLUMNS = ("hop", "source", "warehouse", "publications", "p50_ms", "p99_ms", "p999_ms", "max_ms")
 
 
 class Screen:
@@ -97,10 +98,7 @@ def result_page(screen: Screen, result: Mapping[str, Any]) -> None:
     screen.table(
         "Lag by hop, milliseconds",
         ("hop", "source", "warehouse", "publications", "p50", "p99", "p99.9", "max"),
-        [
-            [row.get(c) for c in ("hop", "source", "warehouse", "publications", "p50_ms", "p99_ms", "p999_ms", "max_ms")]
-            for row in result["lag"]
-        ],
+        [[row.get(column) for column in LAG_COLUMNS] for row in result["lag"]],
         "no latency row arrived",
     )
     screen.table(
