@@ -348,11 +348,6 @@ class Fold:
             record.found, record.chains = found, chains
             self._put(reference, record)
 
-    def expire_kept(self, days: int, room: int) -> None:
-        """Archived evidence ends after so many days, whether its claim was closed or not."""
-        for balance in self.sums.expire(days, room):
-            self.dirty.balance(balance, NO_STAMP)
-
     def write_sums(self) -> None:
         """Write the sums that changed since the last time; sums that closed claims changed are dirty, too."""
         for balance in self.sums.settle():

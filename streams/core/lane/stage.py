@@ -19,7 +19,7 @@ from streams.core.lane.faults import closed_exceptions, load_exception
 from streams.core.lane.fold import Entry, Fold
 from streams.core.lane.intake import Identity, Intake
 from streams.core.lane.lookups import Lookups
-from streams.core.lane.owed import HoldOwed, ProgressOwed, encode_owed
+from streams.core.lane.owed import NO_STAMP, HoldOwed, ProgressOwed, encode_owed
 from streams.core.lane.render import Encode, Renderer
 from streams.core.lane.snapshots import Snapshots, end_holds, holding, uncertain
 from streams.core.lane.state import Memo, TableState, dump_memo, load_memo
@@ -171,7 +171,8 @@ class LaneStage:
             lists.slice()
             owed = lists.owed
             if not lists_before:
-                fold.expire_kept(self._limits.kept_days, KEPT_SLICE)
+                for balance in fold.sums.expire(self._limits.kept_days, KEPT_SLICE):
+                    fold.dirty.balance(balance, NO_STAMP)
             fold.settle()
         if now_us - self._worked_us >= END_OF_LOG_US:
             self._memo.history_until_us = 0

@@ -141,3 +141,10 @@ def demand_row(identity: int, sku: str | None, quantity: str, factor: int | None
 
 def raw(value: Any) -> bytes:
     return json.dumps(value).encode()
+
+
+def progress_of(lane: Lane) -> tuple[bool, bool, bool]:
+    """(complete, holding, uncertain)"""
+    progress = lane.received().progress
+    assert progress is not None
+    return progress.complete, progress.holding, progress.uncertain

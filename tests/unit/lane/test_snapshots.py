@@ -1,0 +1,217 @@
+"""Snapshots: first ones, repeated ones, those of one table, and those that are not whole; a state that begins anew."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from streams.core.log.control import Action
+from tests.unit.lane.conftest import Lane, demand_row, item_row, progress_of, raw, stock_row
+from tests.unit.lane.toy import tables
+
+A_ON_HAND = ("A", "W1", "on_hand", None)
+
+
+def test_a_table_that_the_first_snapshot_skipped_keeps_the_source_incomplete(lane: Lane) -> None:
+    """Counterexample 11: no SELECT on a table, and COMPLETED arrives all the same."""
+    names = [name for name in tables() if name != "toy.demand"]
+    lane.log.snapshot({"toy.item": [item_row(1, "A")], "toy.stock": [stock_row(1, 1, "5")]}, names=names)
+    assert lane.run().quantities() == {}
+    assert progress_of(lane)[0] is False
+    (identity,) = lane.exceptions()
+    assert identity == "lane/toy/snapshot-incomplete/toy.demand"
+    lane.control(Action.RELEASE, identity)
+    assert lane.run().quantities() == {A_ON_HAND: Decimal(5)}
+    assert progress_of(lane) == (True, False, False)
+    assert lane.exceptions() == {}
+
+
+def test_a_table_with_fewer_rows_in_the_log_than_scanned_is_not_believed(lane: Lane) -> None:
+    lane.log.snapshot({"toy.demand": [demand_row(7, "A", "1")]}, counts={"toy.demand": 2})
+    lane.run()
+    assert progress_of(lane)[0] is False
+    assert list(lane.exceptions()) == ["lane/toy/snapshot-incomplete/toy.demand"]
+
+
+def test_a_repeated_snapshot_sweeps_what_it_did_not_bring(lane: Lane) -> None:
+    rows = [demand_row(number, "A", "1") for number in range(100)]
+    lane.start({"toy.demand": rows})
+    lane.log.snapshot({"toy.demand": rows[:97]})
+    received = lane.run()
+    assert len(received.quantities()) == 97
+    assert lane.exceptions() == {}
+
+
+def test_increases_wait_from_a_repeated_snapshot_until_the_log_has_passed_it(lane: Lane) -> None:
+    """Counterexample 21: an older slot sends v1, v2, v3 after the snapshot of v3."""
+    lane.start({"toy.item": [item_row(1, "A")], "toy.stock": [stock_row(1, 1, "3")]})
+    older = lane.log.lsn
+    lane.log.lsn += 10_000
+    lane.log.snapshot({"toy.item": [item_row(1, "A")], "toy.stock": [stock_row(1, 1, "3")]})
+    lane.log.lsn = older
+    lane.run()
+    assert progress_of(lane) == (True, True, False)
+    for quantity in ("1", "2"):
+        lane.log.transaction(("u", "toy.stock", stock_row(1, 1, quantity)))
+        lane.run()
+        assert progress_of(lane) == (True, True, False)
+    lane.log.lsn += 10_000
+    lane.log.transaction(("u", "toy.stock", stock_row(1, 1, "3")))
+    assert lane.run().quantities()[A_ON_HAND] == Decimal(3)
+    assert progress_of(lane) == (True, False, False)
+
+
+def test_a_large_sweep_waits_for_a_person(lane: Lane) -> None:
+    rows = [demand_row(number, "A", "1") for number in range(100)]
+    lane.start({"toy.demand": rows})
+    lane.log.snapshot({"toy.demand": rows[:90]})
+    lane.log.transaction(("c", "toy.demand", demand_row(500, "A", "1")))
+    assert len(lane.run().quantities()) == 101
+    assert progress_of(lane) == (True, True, False)
+    (identity,) = lane.exceptions()
+    assert identity == "lane/toy/sweep-waits/toy.demand"
+    lane.control(Action.RELEASE, identity)
+    assert len(lane.run().quantities()) == 91
+    assert progress_of(lane) == (True, False, False)
+
+
+def test_an_aborted_snapshot_withdraws_nothing_and_asks_for_another(lane: Lane) -> None:
+    rows = [demand_row(number, "A", "1") for number in range(3)]
+    lane.start({"toy.demand": rows})
+    lane.log.snapshot({"toy.demand": rows[:1]}, complete=False)
+    lane.log.notify("ABORTED")
+    assert len(lane.run().quantities()) == 3
+    assert progress_of(lane) == (True, True, True)
+    assert list(lane.exceptions()) == ["lane/toy/snapshot-required/source"]
+    lane.log.snapshot({"toy.demand": rows})
+    lane.log.transaction(("u", "toy.demand", demand_row(0, "A", "5")))
+    assert lane.run().quantities()[("A", "*", "demand", "SO-0")] == Decimal(5)
+    assert progress_of(lane) == (True, False, False)
+    assert not lane.exceptions()
+
+
+def test_a_skipped_table_is_not_emptied_by_a_repeated_snapshot(lane: Lane) -> None:
+    rows = [demand_row(number, "A", "1") for number in range(3)]
+    lane.start({"toy.demand": rows})
+    lane.log.snapshot({}, names=[name for name in tables() if name != "toy.demand"])
+    assert len(lane.run().quantities()) == 3
+    assert progress_of(lane) == (True, True, False)
+    assert list(lane.exceptions()) == ["lane/toy/snapshot-incomplete/toy.demand"]
+
+
+def demands(lane: Lane) -> dict[str, Decimal]:
+    """Quantity by number of the demand row."""
+    return {str(key[3]).removeprefix("SO-"): value for key, value in lane.run().quantities().items()}
+
+
+def test_rows_of_an_incremental_snapshot_are_changes_and_what_it_did_not_bring_is_gone(lane: Lane) -> None:
+    rows = [demand_row(number, "A", "1") for number in range(40)]
+    lane.start({"toy.demand": rows})
+    lane.log.begin_reading("toy.demand")
+    lane.run()
+    lane.log.transaction(("u", "toy.demand", demand_row(1, "A", "3")), ("c", "toy.demand", demand_row(50, "A", "9")))
+    lane.log.read_again("toy.demand", [demand_row(number, "A", "4") for number in range(2, 39)] + rows[:1], scanned=40)
+    expected = {str(number): Decimal(4) for number in range(2, 39)}
+    assert demands(lane) == {"0": Decimal(1), "1": Decimal(3), "50": Decimal(9), **expected}
+    assert progress_of(lane) == (True, False, False)
+
+
+@pytest.mark.parametrize("scanned", [30, 39])
+def test_an_incremental_snapshot_that_is_not_whole_in_the_log_sweeps_nothing(lane: Lane, scanned: int) -> None:
+    rows = [demand_row(number, "A", "1") for number in range(40)]
+    lane.start({"toy.demand": rows})
+    lane.log.begin_reading("toy.demand")
+    lane.log.read_again("toy.demand", rows[:38], scanned=scanned)
+    assert len(demands(lane)) == 40
+
+
+def test_an_incremental_snapshot_sweeps_no_row_that_waits_behind_poison(lane: Lane) -> None:
+    rows = [demand_row(number, "A", "1") for number in range(40)]
+    lane.start({"toy.demand": rows})
+    lane.runtime.feed(raw({"id": 39}), b"poison")
+    lane.log.begin_reading("toy.demand")
+    lane.log.read_again("toy.demand", rows)
+    assert len(demands(lane)) == 40
+
+
+def test_a_large_sweep_of_an_incremental_snapshot_waits_for_a_person(lane: Lane) -> None:
+    rows = [demand_row(number, "A", "1") for number in range(40)]
+    lane.start({"toy.demand": rows})
+    lane.log.begin_reading("toy.demand")
+    lane.log.read_again("toy.demand", rows[:30])
+    assert len(demands(lane)) == 40
+    (identity,) = lane.exceptions()
+    assert identity == "lane/toy/sweep-waits/toy.demand"
+    assert progress_of(lane) == (True, True, False)
+    lane.log.begin_reading("toy.demand")
+    lane.run()
+    lane.control(Action.RELEASE, identity)
+    assert len(demands(lane)) == 30, "a reading that has just begun does not empty the table"
+    lane.log.read_again("toy.demand", rows[:30])
+    assert len(demands(lane)) == 30
+    assert progress_of(lane) == (True, False, False)
+
+
+def test_a_log_that_does_not_begin_with_a_snapshot_asks_for_one(lane: Lane) -> None:
+    """Counterexample 16, as far as the stage sees it: the beginning is gone."""
+    lane.log.transaction(("c", "toy.demand", demand_row(1, "A", "1")))
+    assert lane.run().quantities() == {}
+    assert progress_of(lane)[0] is False
+    assert list(lane.exceptions()) == ["lane/toy/snapshot-required/source"]
+    lane.log.snapshot({"toy.demand": [demand_row(1, "A", "1")]})
+    lane.run()
+    assert progress_of(lane) == (True, False, False)
+    assert lane.exceptions() == {}
+
+
+def test_after_a_lost_state_receivers_withdraw_what_the_new_snapshot_does_not_have(lane: Lane) -> None:
+    """Counterexample 17."""
+    lane.start({"toy.demand": [demand_row(1, "A", "1"), demand_row(2, "A", "1")]})
+    assert len(lane.received().quantities()) == 2
+    lane.runtime.durable.changelog.clear()
+    lane.runtime.durable.inputs.clear()
+    lane.runtime.marker.epoch = 9
+    sent = list(lane.runtime.durable.sent)
+    fresh = Lane()
+    fresh.runtime.durable.sent.extend(sent)
+    fresh.runtime.marker.epoch = 50
+    fresh.log.snapshot({"toy.demand": [demand_row(2, "A", "1")]})
+    assert list(fresh.run().quantities()) == [("A", "*", "demand", "SO-2")]
+
+
+def test_a_state_that_begins_anew_holds_increases_until_history_is_in(lane: Lane) -> None:
+    lane.start({"toy.demand": [demand_row(1, "A", "1")]})
+    lane.log.transaction(("u", "toy.demand", demand_row(1, "A", "3")))
+    lane.run()
+    lane.runtime.durable.changelog.clear()
+    lane.runtime.now_us += 3_600_000_000
+    lane.runtime.restart()
+    lane.runtime.run(batch=7)
+    assert progress_of(lane) == (True, True, False), "the log's past is no promise"
+    lane.runtime.restart()
+    lane.log.heartbeat()
+    lane.run()
+    assert progress_of(lane) == (True, False, False)
+    assert lane.received().quantities()[("A", "*", "demand", "SO-1")] == Decimal(3)
+
+
+def test_a_state_that_begins_anew_from_a_log_whose_connector_is_down_comes_to_its_end(lane: Lane) -> None:
+    lane.start({"toy.demand": [demand_row(1, "A", "1")]})
+    lane.runtime.durable.changelog.clear()
+    lane.runtime.now_us += 3_600_000_000
+    lane.runtime.restart()
+    lane.runtime.run()
+    lane.runtime.tick(4)
+    assert progress_of(lane) == (True, True, False)
+    lane.runtime.tick(2)
+    assert progress_of(lane) == (True, False, False)
+
+
+def test_complete_is_not_taken_back_by_a_restart(lane: Lane) -> None:
+    """Counterexample 27."""
+    lane.start({"toy.demand": [demand_row(1, "A", "1")]})
+    before = len(lane.received().history)
+    lane.runtime.restart()
+    lane.run()
+    assert all(m.progress.complete for m in lane.received().history[before:] if m.progress)
