@@ -102,12 +102,17 @@ def watch_source_log(kafka: str, arrivals: Arrivals, ready: threading.Event, sto
     consumer.close()
 
 
+def changing(system: DemoSystem) -> list[str]:
+    """Items whose promise follows their safety stock: counted, active and without a backorder limit."""
+    return [sku for n, sku in enumerate(system.business.skus) if n % 97 != 96 and n % 101 != 100 and n % 50 != 49]
+
+
 def write(
     system: DemoSystem, rate: float, seconds: float, changes: dict[str, int]
 ) -> tuple[dict[tuple[str, int], float], int]:
     """Commit times by (sku, change), of everything after the warm-up; and how many began more than 50 ms late."""
     rng, written, late = random.Random(7), {}, 0
-    skus = [sku for n, sku in enumerate(system.business.skus) if n % 97 != 96 and n % 101 != 100 and n % 50 != 49]
+    skus = changing(system)
     with db.connect_erp(system.erp) as erp:
         begun = due = time.perf_counter()
         while due < begun + WARM_UP_S + seconds:
@@ -142,7 +147,8 @@ def measure(system: DemoSystem, rate: float, seconds: float) -> dict[str, Any]:
     bound = 2 * 100_000
 
     def raised() -> bool:
-        return all(tag.available > 100_000 for tag in list(system.shop.tags.values()))
+        tags = dict(system.shop.tags)
+        return all(sku in tags and tags[sku].available > 100_000 for sku in changing(system))
 
     system.wait("the raised stock to reach the shop", raised)
     settled = {sku: quantity + bound for sku, quantity in settled.items()}
