@@ -20,7 +20,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
@@ -212,7 +212,11 @@ class ChannelWorker:
 
     def _read_facts(self) -> None:
         """One poll, and whatever else has come by then."""
-        first = self._facts.poll(self._patience_s())
+        if self._pushing is None:
+            first = self._facts.poll(self._patience_s())
+        else:  # nothing can be told before the answer is in: it is what is waited for
+            wait((self._pushing[1],), BUSY_POLL_S)
+            first = self._facts.poll(0)
         self._polled_s = _boottime_s()
         if first is None:
             return
@@ -227,7 +231,7 @@ class ChannelWorker:
                 self._fact(record, now_us)
 
     def _patience_s(self) -> float:
-        if self._pushing is not None or self._behind:
+        if self._behind:
             return BUSY_POLL_S
         if not len(self.desk):
             return IDLE_POLL_S
