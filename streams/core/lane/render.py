@@ -120,15 +120,14 @@ class Renderer:
         found: list[OrderPart] = []
         if due.everything:
             last = b""
-            for key, value in state.scan(prefix):
+            for key, _ in state.scan(prefix):
                 part = _part_name(key[len(prefix) :])
                 if part != last:
-                    found.append(_order_part(part, value, None))
+                    found.append(_order_part(part, _newest(state, prefix + part + ZERO), None))
                     last = part
         else:
             for part, deletion in due.parts:
-                first = next(state.scan(prefix + part + ZERO), None)
-                found.append(_order_part(part, None if first is None else first[1], deletion))
+                found.append(_order_part(part, _newest(state, prefix + part + ZERO), deletion))
         order = due.order.decode()
         stamps = Stamps(committed_us=due.committed_us, captured_us=due.captured_us, laned_us=now_us)
         groups = _in_parts(found)
@@ -269,6 +268,16 @@ def _order_part(name: bytes, stored: bytes | None, deletion: str | None) -> Orde
     return OrderPart(
         kind=kind.decode(), part_id=part.decode(), attributes=said.attributes, raw_statuses=said.raw_statuses
     )
+
+
+def _newest(state: View, prefix: bytes) -> bytes | None:
+    """Of several rows about one part the one with the greatest as_of speaks; without one, the first."""
+    rows = [value for _, value in state.scan(prefix)]
+    return max(rows, key=_as_of, default=None) if len(rows) > 1 else next(iter(rows), None)
+
+
+def _as_of(stored: bytes) -> int:
+    return int(_part_decoder.decode(stored).attributes.get("as_of") or -1)
 
 
 def _in_parts(found: list[OrderPart]) -> list[list[OrderPart]]:

@@ -15,7 +15,7 @@ from streams.core.log.position import reached
 from streams.core.mapping.model import OrderRow
 from streams.core.unit import ALL_PARTITIONS
 from tests.unit.lane.conftest import Lane, demand_row, item_row, stock_row
-from tests.unit.lane.toy import ToyMapping, ToyTable, tables
+from tests.unit.lane.toy import Row, ToyMapping, ToyTable, tables
 
 A_ON_HAND = ("A", "W1", "on_hand", None)
 
@@ -260,6 +260,30 @@ def test_a_deleted_order_says_what_that_means_and_a_changed_status_is_told(lane:
     lane.log.transaction(("d", "toy.orders", {"id": 1}))
     part = lane.run().parts["SO-1", "header", "SO-1"][1]
     assert (part.withdrawn, part.deletion) == (True, "cancelled")
+
+
+def test_of_several_rows_about_one_order_the_newest_as_of_speaks() -> None:
+    """A log of statuses: every row says its own, and when the newest is gone the one before it speaks again."""
+
+    def statuses(table: ToyTable, row: Row, *_: object) -> list[OrderRow]:
+        said: dict[str, str | None] = {"execution_status": str(row.values[1]), "as_of": f"{10 - row.values[0]}"}
+        return [OrderRow("header", "SO-1", "SO-1", said, {}, ())]
+
+    made = tables()
+    made["toy.orders"] = ToyTable("toy.orders", ("id", "status"), evaluate=statuses)
+    lane = Lane(ToyMapping(made))
+
+    def told() -> str | None:
+        return lane.run().parts["SO-1", "header", "SO-1"][1].attributes["execution_status"]
+
+    lane.start({"toy.orders": [{"id": 2, "status": "shipped"}, {"id": 5, "status": "picking"}]})
+    assert told() == "shipped"
+    lane.log.transaction(("c", "toy.orders", {"id": 1, "status": "closed"}))
+    assert told() == "closed"
+    lane.log.transaction(("c", "toy.orders", {"id": 0, "status": "reopened"}), ("d", "toy.orders", {"id": 1}))
+    assert told() == "reopened"
+    lane.log.transaction(("d", "toy.orders", {"id": 0}))
+    assert told() == "shipped"
 
 
 def test_an_order_of_very_many_parts_leaves_in_parts_of_one_version(monkeypatch: pytest.MonkeyPatch) -> None:
