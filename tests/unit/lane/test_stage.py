@@ -266,7 +266,7 @@ def test_of_several_rows_about_one_order_the_newest_as_of_speaks() -> None:
     """A log of statuses: every row says its own, and when the newest is gone the one before it speaks again."""
 
     def statuses(table: ToyTable, row: Row, *_: object) -> list[OrderRow]:
-        said: dict[str, str | None] = {"execution_status": str(row.values[1]), "as_of": f"{10 - row.values[0]}"}
+        said: dict[str, str | None] = {"execution_status": str(row.values[1]), "as_of": f"{row.values[0]}"}
         return [OrderRow("header", "SO-1", "SO-1", said, {}, ())]
 
     made = tables()
@@ -276,13 +276,13 @@ def test_of_several_rows_about_one_order_the_newest_as_of_speaks() -> None:
     def told() -> str | None:
         return lane.run().parts["SO-1", "header", "SO-1"][1].attributes["execution_status"]
 
-    lane.start({"toy.orders": [{"id": 2, "status": "shipped"}, {"id": 5, "status": "picking"}]})
+    lane.start({"toy.orders": [{"id": 2, "status": "picking"}, {"id": 5, "status": "shipped"}]})
     assert told() == "shipped"
-    lane.log.transaction(("c", "toy.orders", {"id": 1, "status": "closed"}))
+    lane.log.transaction(("c", "toy.orders", {"id": 8, "status": "closed"}))
     assert told() == "closed"
-    lane.log.transaction(("c", "toy.orders", {"id": 0, "status": "reopened"}), ("d", "toy.orders", {"id": 1}))
+    lane.log.transaction(("c", "toy.orders", {"id": 9, "status": "reopened"}), ("d", "toy.orders", {"id": 8}))
     assert told() == "reopened"
-    lane.log.transaction(("d", "toy.orders", {"id": 0}))
+    lane.log.transaction(("d", "toy.orders", {"id": 9}))
     assert told() == "shipped"
 
 
