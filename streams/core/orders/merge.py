@@ -13,16 +13,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
-from schemas.records import (
-    QUANTITY_SCALE,
-    STATUSES,
-    Conflict,
-    Deletion,
-    Order,
-    OrderLine,
-    Shipment,
-    ShipmentLine,
-)
+from schemas.records import QUANTITY_SCALE, Conflict, Order, OrderLine, Shipment, ShipmentLine
+from schemas.statuses import STATUSES, Deletion
 from streams.core.orders.stages import Words, agree
 from streams.core.orders.state import SEPARATOR, OrderState, Statement
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from schemas.records import DeliveryStatus, ExecutionStatus, FinancialStatus, PresentationStatus, ShipmentStatus
+from schemas.statuses import DeliveryStatus, ExecutionStatus, FinancialStatus, PresentationStatus, ShipmentStatus
 
 Words = Mapping[tuple[str, str, str], frozenset[str]]
 """(source, `header` or `shipment`, status column) → the contract's symbols it can say."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.records import STATUSES
+from schemas.statuses import STATUSES
 from streams.agents.orders import load_words
 from streams.core.orders.stages import WAYS, Words, agree, fingerprint_of, words_of
 from tests.unit.orders.scene import Scene, header
