@@ -11,11 +11,13 @@ from pathlib import Path
 
 from onhand.stack.component import HOST, Command, port_answers
 from onhand.stack.packages import POSTGRES_FOLDERS
-from onhand.stack.process import program
+from onhand.stack.process import Identity, program, wait_until
 from onhand.stack.site import Site, service_user, write_private
 from schemas.errors import EnvironmentFault
 
 USER = "postgres"
+REAPED_S = 5.0
+"""How long init may take to reap a server whose supervisor was killed."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Postgres:
         folder = self._folder()
         data = folder / "data"
         if (data / "PG_VERSION").exists():
+            forget_killed_server(data / "postmaster.pid")
             return
         user = service_user(USER)
         password = folder / "password"
@@ -104,6 +107,20 @@ class Postgres:
         except psycopg.Error:
             return False
         return True
+
+
+def forget_killed_server(pid_file: Path) -> None:
+    """After kill -9 the old server is a zombie until it is reaped, and PostgreSQL takes its pid for a running server's.
+
+    A pid that lives is left for PostgreSQL to refuse.
+    """
+    try:
+        pid = int(pid_file.read_text().partition("\n")[0])
+    except (OSError, ValueError):
+        return
+    reaped = wait_until(lambda: not Path(f"/proc/{pid}").exists() or Identity.of(pid) is not None, REAPED_S)
+    if not reaped:  # nobody will; its children have long seen that it is gone
+        pid_file.unlink(missing_ok=True)
 
 
 def _program(name: str) -> str:
