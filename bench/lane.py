@@ -97,7 +97,7 @@ def erp(rows: int) -> Writer:
                 "olreqd": 126340,
             },
         )  # fmt: skip
-        if number % 3 == 2:
+        if number % 3 == 2 or number == rows - 1:
             log.end()
     return log
 
@@ -114,7 +114,7 @@ def wms(rows: int) -> Writer:
                 "qty": f"{number % 900}.000",
             },
         )  # fmt: skip
-        if number % 3 == 2:
+        if number % 3 == 2 or number == rows - 1:
             log.end()
     return log
 
