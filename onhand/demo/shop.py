@@ -154,6 +154,9 @@ class ShadowShop:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    """Head and body of an answer leave together: apart, the second waits 40 ms for the client's delayed acknowledgement
+    of the first (Nagle)."""
     shop: Shop
 
     def log_message(self, format: str, *args: Any) -> None:
