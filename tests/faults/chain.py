@@ -102,7 +102,7 @@ class Chain:
             path.write_text(whole)
 
     def sells_what_is_uncertain(self) -> AbstractContextManager[None]:
-        """The shop is told of uncertain promises as of others; by the demo's rule it would stop selling them."""
+        """The shop is told of uncertain promises as of others; by the demo's rule a piece is kept back."""
         return self.changed_file("channel-configs/shop.yaml", "staleness:\n", "staleness:\n  uncertain_step: 0\n")
 
     # ------------------------------------------------------------ looking
