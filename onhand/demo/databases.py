@@ -102,6 +102,8 @@ class Business:
     """Items with little stock and most of the demand."""
     order_numbers: Iterator[int] = field(default_factory=lambda: itertools.count(500_000))
     po_numbers: Iterator[int] = field(default_factory=lambda: itertools.count(80_000))
+    opening: dict[tuple[str, int], int] = field(default_factory=dict)
+    """(sku, warehouse) → pieces in the bins at the beginning, and so in the ERP's balances."""
     entered: list[Order] = field(default_factory=list)
     """Orders not yet released to a warehouse."""
     purchases: list[Purchase] = field(default_factory=list)
@@ -148,12 +150,12 @@ def seed(erp_at: Endpoint, wms_at: Endpoint, items: int, rng: random.Random, tod
     """Fill both databases: items, stock in bins and lots, customers, open and archived orders, purchase orders."""
     skus = [f"A{100_000 + 7 * n}" for n in range(items)]
     business = Business(skus, {sku: n + 1 for n, sku in enumerate(skus)}, skus[: max(20, items // 25)])
-    with connect_erp(erp_at) as erp, erp.transaction(), erp.cursor() as cursor:
-        _seed_erp(cursor, business, rng, today)
     with connect_wms(wms_at) as wms, wms.cursor() as cursor:
         wms.begin()
         _seed_wms(cursor, business, rng)
         wms.commit()
+    with connect_erp(erp_at) as erp, erp.transaction(), erp.cursor() as cursor:
+        _seed_erp(cursor, business, rng, today)
     return business
 
 
@@ -168,8 +170,8 @@ def _seed_erp(cursor: Any, business: Business, rng: random.Random, today: dt.dat
             copy.write_row((sku, f"Widget {n}", "EA", 90 if n % 101 == 100 else 10, stocked, limit, note))
     with cursor.copy("COPY erp.itmbal FROM STDIN") as copy:
         for n, sku in enumerate(business.skus):
-            for code in WAREHOUSES.values():
-                copy.write_row((sku, code, 100 * rng.randint(0, 60), 200 if n % 5 == 0 else 0))
+            for warehouse, code in WAREHOUSES.items():
+                copy.write_row((sku, code, 100 * business.opening[sku, warehouse], 200 if n % 5 == 0 else 0))
     orders: list[tuple[Any, ...]] = []
     lines: list[tuple[Any, ...]] = []
     history: list[tuple[Any, ...]] = []
@@ -221,8 +223,10 @@ def _seed_wms(cursor: Any, business: Business, rng: random.Random) -> None:
             lots += [(lot, item_id, f"L{lot}", 0), (lot + 1, item_id, f"L{lot + 1}", 1)]
             pieces = rng.randint(2, 14) if sku in hot else rng.randint(10, 90)
             stock.append((pick_bin(item_id, warehouse), item_id, lot, pieces))
+            business.opening[sku, warehouse] = pieces
             if item_id % 7 == 0:
-                bulk = warehouse * 1000 + BULK_OFFSET + 1 + item_id % 10
-                stock.append((bulk, item_id, lot + 1, rng.randint(1, 20)))
+                bulk, held = warehouse * 1000 + BULK_OFFSET + 1 + item_id % 10, rng.randint(1, 20)
+                stock.append((bulk, item_id, lot + 1, held))
+                business.opening[sku, warehouse] += held
     cursor.executemany("INSERT INTO lot VALUES (%s, %s, %s, %s)", lots)
     cursor.executemany("INSERT INTO bin_stock (bin_id, item_id, lot_id, qty) VALUES (%s, %s, %s, %s)", stock)
