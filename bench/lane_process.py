@@ -139,7 +139,10 @@ def _committed(kafka: str, group: str) -> Callable[[], int]:
     place = [TopicPartition("cdc.wms", 0)]
 
     def done() -> int:
-        return int(consumer.committed(place, timeout=10)[0].offset)
+        try:
+            return int(consumer.committed(place, timeout=10)[0].offset)
+        except KafkaException:  # the group has no coordinator yet
+            return 0
 
     return done
 
