@@ -93,6 +93,11 @@ class Settings(BaseSettings):
         return self.project_dir / "connect-configs"
 
     @property
+    def sources(self) -> list[str]:
+        """Names of the sources that have a mapping, sorted."""
+        return sorted(file.parent.name for file in self.connect_configs.glob("*/source.yaml"))
+
+    @property
     def secrets(self) -> Path:
         """Folder of secret files, absolute, as Kafka Connect's config providers need it."""
         return (self.secrets_dir or self.data_dir / "secrets").absolute()

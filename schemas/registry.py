@@ -13,6 +13,7 @@ from typing import Any
 
 import requests
 
+from schemas.codec import Codec
 from schemas.compatibility import obstacles
 from schemas.contract import RECORDS, Schema, schema_of, schema_text, subject_of, without_docs
 from schemas.errors import EnvironmentFault, InvalidInput
@@ -198,3 +199,12 @@ def _refusal(answer: requests.Response) -> RegistryError:
         return RegistryError(answer.status_code, int(body.get("error_code", 0)), str(body.get("message", body)))
     except (requests.JSONDecodeError, AttributeError, ValueError):
         return RegistryError(answer.status_code, 0, answer.text[:200])
+
+
+def connected_codec(url: str, progress: Callable[[str], None] | None = None) -> Codec:
+    """A codec of every contract under the ids that the registry gave them; later the registry is not needed.
+
+    Raises EnvironmentFault when it does not answer or lacks a contract.
+    """
+    with Registry(url, progress=progress) as registry:
+        return Codec.connected(registry)

@@ -13,7 +13,7 @@ from onhand.run.channel import clock_us
 from onhand.settings import Settings, load_settings
 from schemas.codec import Codec
 from schemas.errors import InvalidInput
-from schemas.registry import Registry
+from schemas.registry import connected_codec
 from sinks.core.desk import STATE_KEY, ChannelState, control_record, resend_record
 from sinks.core.rule import load_rule
 from sinks.workers.tools import newest_publications, summary_of, write_control
@@ -42,7 +42,7 @@ def list_channels(as_json: bool) -> None:
 def status(names: tuple[str, ...], as_json: bool) -> None:
     """What each channel was told, whether it runs, and what waits."""
     settings = load_settings()
-    codec = connected_codec(settings)
+    codec = connected_codec(settings.registry_url)
     rows = [_status(settings, codec, name) for name in names or channel_names(settings)]
     if as_json:
         show_json(rows)
@@ -78,7 +78,7 @@ def resend(name: str, keys: tuple[str, ...], as_json: bool) -> None:
     """Tell the newest values again under new ids, as if they had not been told; parked ones too."""
     settings = load_settings()
     load_rule(settings.channel_configs, name)
-    codec = connected_codec(settings)
+    codec = connected_codec(settings.registry_url)
     targets = [target_of(key) for key in keys] or ["*"]
     for target in targets:
         write_control(settings.kafka, codec, resend_record(name, target, clock_us()))
@@ -88,12 +88,6 @@ def resend(name: str, keys: tuple[str, ...], as_json: bool) -> None:
 def channel_names(settings: Settings) -> list[str]:
     """Channels that have a file."""
     return sorted(path.stem for path in settings.channel_configs.glob("*.yaml"))
-
-
-def connected_codec(settings: Settings) -> Codec:
-    """Raises EnvironmentFault when the registry does not answer."""
-    with Registry(settings.registry_url) as registry:
-        return Codec.connected(registry)
 
 
 def target_of(key: str) -> str:
@@ -107,7 +101,9 @@ def target_of(key: str) -> str:
 def _order_state(name: str, state: ChannelState, as_json: bool) -> None:
     settings = load_settings()
     load_rule(settings.channel_configs, name)
-    write_control(settings.kafka, connected_codec(settings), control_record(name, STATE_KEY, state, clock_us()))
+    write_control(
+        settings.kafka, connected_codec(settings.registry_url), control_record(name, STATE_KEY, state, clock_us())
+    )
     _say({"channel": name, "state": state}, as_json, f"{name}: {state}")
 
 

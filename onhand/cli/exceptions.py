@@ -8,13 +8,14 @@ from typing import Any
 import click
 import msgspec
 
-from onhand.cli.channel import connected_codec, target_of
+from onhand.cli.channel import target_of
 from onhand.cli.output import json_option, show_json, show_rows
 from onhand.run.channel import clock_us
 from onhand.settings import Settings, load_settings
 from schemas.codec import Codec
 from schemas.errors import InvalidInput
 from schemas.records import ExceptionRecord, ExceptionStatus
+from schemas.registry import connected_codec
 from sinks.core.desk import (
     DISABLED,
     ITEM_FAILING,
@@ -47,7 +48,7 @@ def list_exceptions(only_open: bool, code: str | None, source: str | None, as_js
     now_us = clock_us()
     found = [
         record
-        for record in newest_exceptions(settings.kafka, connected_codec(settings)).values()
+        for record in newest_exceptions(settings.kafka, connected_codec(settings.registry_url)).values()
         if (not only_open or record.status is not ExceptionStatus.CLOSED)
         and code in (None, record.code)
         and source in (None, record.source)
@@ -65,7 +66,7 @@ def list_exceptions(only_open: bool, code: str | None, source: str | None, as_js
 def show(identity: str, as_json: bool) -> None:
     """Everything known about one exception, and what to do."""
     settings = load_settings()
-    record = _find(newest_exceptions(settings.kafka, connected_codec(settings)), identity)
+    record = _find(newest_exceptions(settings.kafka, connected_codec(settings.registry_url)), identity)
     document = _document(record)
     if as_json:
         show_json(document)
@@ -81,7 +82,7 @@ def show(identity: str, as_json: bool) -> None:
 def retry(identities: tuple[str, ...], as_json: bool) -> None:
     """Try again what is parked under these exceptions."""
     settings = load_settings()
-    codec = connected_codec(settings)
+    codec = connected_codec(settings.registry_url)
     known = newest_exceptions(settings.kafka, codec)
     for record in [_find(known, identity) for identity in identities]:
         _retry(settings, codec, record)
@@ -95,7 +96,7 @@ def retry(identities: tuple[str, ...], as_json: bool) -> None:
 def close(identities: tuple[str, ...], why: str, as_json: bool) -> None:
     """Give up what is parked under these exceptions; what waits behind it goes on."""
     settings = load_settings()
-    codec = connected_codec(settings)
+    codec = connected_codec(settings.registry_url)
     known = newest_exceptions(settings.kafka, codec)
     for record in [_find(known, identity) for identity in identities]:
         _close(settings, codec, record, why)

@@ -13,9 +13,8 @@ from sqlglot import exp
 from onhand.cli.output import json_option, show_json, show_rows
 from onhand.cli.source_parts import sources
 from onhand.settings import Settings, load_settings
-from schemas.codec import Codec
 from schemas.errors import EXIT_DIFFERENCES, EXIT_INVALID, EXIT_OK, InvalidInput
-from schemas.registry import Registry
+from schemas.registry import connected_codec
 from streams.connect.audit import Report
 from streams.connect.audit import audit as run_audit
 from streams.connect.catalogue import read_catalogue, session
@@ -130,8 +129,7 @@ def audit(names: Sequence[str], rounds: int, timeout_s: float, as_json: bool) ->
     Exit 10: the lane holds something else, or balances still moved after the last round.  The database is only read.
     """
     settings = load_settings()
-    with Registry(settings.registry_url) as registry:
-        codec = Codec.connected(registry)
+    codec = connected_codec(settings.registry_url)
     reports = []
     for name, folder in _folders(settings, names):
         mapping = load_mapping(folder)

@@ -16,7 +16,7 @@ from onhand.cli.output import json_option, show_json, show_rows
 from onhand.health import ask_health
 from onhand.settings import Settings, load_settings
 from onhand.stack.component import port_answers
-from onhand.stack.local import COMPONENTS, LocalStack, configured_processes, configured_sources
+from onhand.stack.local import COMPONENTS, LocalStack, configured_processes
 from onhand.stack.process import Identity, tail, wait_until
 from onhand.stack.records import Phase, clear_leftovers, read_record, take_lock
 from onhand.stack.site import Ports, Site
@@ -90,7 +90,7 @@ def _apply_topics(settings: Settings) -> None:
         registry_url=settings.registry_url,
         partitions=settings.partitions,
         replication=settings.replication,
-        sources=configured_sources(settings),
+        sources=settings.sources,
     )
     _tell(f"topics and contracts: {len(changes)} changes")
 

@@ -18,7 +18,7 @@ from schemas.codec import Codec
 from schemas.contract import RECORDS
 from schemas.errors import EXIT_DIFFERENCES
 from schemas.reader import ReadRecord, newest, read_topic
-from schemas.registry import Registry
+from schemas.registry import connected_codec
 from streams.connect.folder import source_names
 
 _CHANGE_COLUMNS = ("action", "subject", "detail")
@@ -112,8 +112,7 @@ def _codec_for(topic: str, settings: Settings) -> Codec:
     """A topic without a contract needs no registry."""
     if topic not in RECORDS:
         return Codec.local()
-    with Registry(settings.registry_url, progress=lambda text: click.echo(text, err=True)) as registry:
-        return Codec.connected(registry)
+    return connected_codec(settings.registry_url, progress=lambda text: click.echo(text, err=True))
 
 
 def _for_people(record: ReadRecord) -> str:

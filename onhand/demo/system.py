@@ -29,7 +29,7 @@ from schemas.codec import Codec
 from schemas.errors import OnhandError
 from schemas.reader import newest_values
 from schemas.records import Progress
-from schemas.registry import Registry
+from schemas.registry import connected_codec
 
 PROCESSES = ("source-erp", "source-wms", "inventory", "orders", "channel-shop", "metrics")
 SOURCES = ("erp", "wms")
@@ -175,8 +175,7 @@ class DemoSystem:
     def newest(self, topic: str) -> dict[str, Any]:
         """The newest record of every key of a compacted topic; withdrawn keys are left out."""
         if self._codec is None:
-            with Registry(self.settings.registry_url) as registry:
-                self._codec = Codec.connected(registry)
+            self._codec = connected_codec(self.settings.registry_url)
         return newest_values(self.settings.kafka, topic, self._codec)
 
     def promised_up_to(self, moment_us: int) -> bool:

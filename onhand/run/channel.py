@@ -10,8 +10,7 @@ from pathlib import Path
 from onhand.collector import collect_seldom
 from onhand.health import serve_health
 from onhand.settings import Settings
-from schemas.codec import Codec
-from schemas.registry import Registry
+from schemas.registry import connected_codec
 from sinks.channels.adapter import ChannelAdapter
 from sinks.channels.secret import resolve
 from sinks.channels.webhook import WebhookSink
@@ -22,8 +21,7 @@ from sinks.workers.channel import ChannelWorker
 def run(settings: Settings, name: str) -> int:
     """Push one channel until SIGTERM.  Raises InvalidInput, EnvironmentFault, Fatal."""
     rules = RuleFile(settings.channel_configs, name)
-    with Registry(settings.registry_url) as registry:
-        codec = Codec.connected(registry)
+    codec = connected_codec(settings.registry_url)
     worker = ChannelWorker(
         rules.load(),
         bootstrap=settings.kafka,

@@ -7,8 +7,7 @@ from contextlib import ExitStack
 from onhand.health import serve_health
 from onhand.run.channel import clock_us, stop_on_signal
 from onhand.settings import Settings
-from schemas.codec import Codec
-from schemas.registry import Registry
+from schemas.registry import connected_codec
 from sinks.clickhouse.database import open_clickhouse
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.server import ClickHouseServer
@@ -19,8 +18,7 @@ from sinks.workers.metrics import MetricsWorker
 def run(settings: Settings, name: str) -> int:
     """Write metrics until SIGTERM.  Raises InvalidInput, EnvironmentFault, Fatal."""
     stop = stop_on_signal()
-    with Registry(settings.registry_url) as registry:
-        codec = Codec.connected(registry)
+    codec = connected_codec(settings.registry_url)
     directory = settings.data_dir / "clickhouse"
     with ExitStack() as parts:
         clickhouse = parts.enter_context(open_clickhouse(settings.clickhouse_dsn, directory, create=True))

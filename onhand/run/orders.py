@@ -5,8 +5,7 @@ from __future__ import annotations
 from onhand.collector import collect_seldom
 from onhand.health import serve_health
 from onhand.settings import Settings
-from schemas.codec import Codec
-from schemas.registry import Registry
+from schemas.registry import connected_codec
 from streams.agents.orders import GROUP, load_words, orders_worker
 from streams.core.ownership import OWNERSHIP_FILE, load_ownership
 
@@ -15,8 +14,7 @@ def run(settings: Settings, name: str = GROUP) -> int:
     """Merge orders until SIGTERM.  Raises InvalidInput, EnvironmentFault before the start."""
     words = load_words(settings.connect_configs)
     ownership = load_ownership(settings.connect_configs / OWNERSHIP_FILE)
-    with Registry(settings.registry_url) as registry:
-        codec = Codec.connected(registry)
+    codec = connected_codec(settings.registry_url)
     worker = orders_worker(
         ownership,
         codec,

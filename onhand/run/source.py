@@ -5,9 +5,8 @@ from __future__ import annotations
 from onhand.collector import collect_seldom
 from onhand.health import serve_health
 from onhand.settings import Settings
-from schemas.codec import Codec
 from schemas.errors import InvalidInput
-from schemas.registry import Registry
+from schemas.registry import connected_codec
 from streams.agents.lane import LaneWorker
 from streams.core.mapping.mapping import load_mapping
 
@@ -17,11 +16,11 @@ def run(settings: Settings, name: str) -> int:
     named at once), EnvironmentFault for what is missing around it."""
     folder = settings.connect_configs / name
     if not folder.is_dir():
-        known = sorted(path.parent.name for path in settings.connect_configs.glob("*/source.yaml"))
-        raise InvalidInput(f"source {name!r}: no folder {folder}; known sources: {', '.join(known) or 'none'}")
+        raise InvalidInput(
+            f"source {name!r}: no folder {folder}; known sources: {', '.join(settings.sources) or 'none'}"
+        )
     mapping = load_mapping(folder)
-    with Registry(settings.registry_url) as registry:
-        codec = Codec.connected(registry)
+    codec = connected_codec(settings.registry_url)
     worker = LaneWorker(
         name,
         mapping,

@@ -267,16 +267,11 @@ def process_arguments(name: str) -> tuple[str, ...]:
     raise InvalidInput(f"unknown process {name}; there are {known}")
 
 
-def configured_sources(settings: Settings) -> list[str]:
-    """Names of the folders in connect-configs."""
-    return sorted(file.parent.name for file in settings.connect_configs.glob("*/source.yaml"))
-
-
 def configured_processes(settings: Settings) -> list[str]:
     """Every process that the configuration folders ask for, in the order of the flow."""
     channels = sorted(file.stem for file in settings.channel_configs.glob("*.yaml"))
     return [
-        *(f"source-{name}" for name in configured_sources(settings)),
+        *(f"source-{name}" for name in settings.sources),
         *("inventory", "orders"),
         *(f"channel-{name}" for name in channels),
         "metrics",

@@ -15,7 +15,7 @@ import msgspec
 
 from schemas.errors import OnhandError
 from streams.agents.runtime.tuning import Tuning
-from streams.agents.runtime.worker import run_stage
+from streams.agents.runtime.worker import StageWorker
 from streams.core.unit import UNIT_BYTES, InputRecord, Output, Settled, View
 
 PARTITIONS = 4
@@ -143,7 +143,7 @@ def main(kind: str, run: str, kafka: str, data_dir: str, instance: str, session_
         format=f"%(asctime)s {kind}/{instance} %(levelname)s %(name)s %(message)s",
     )
     stage = build(kind, run)
-    return run_stage(
+    return StageWorker(
         lambda: build(kind, run),
         group=stage.name,
         partitions=PARTITIONS,
@@ -151,7 +151,7 @@ def main(kind: str, run: str, kafka: str, data_dir: str, instance: str, session_
         data_dir=Path(data_dir),
         instance=instance,
         tuning=Tuning(session_timeout_s=float(session_s), max_poll_records=int(poll)),
-    )
+    ).run()
 
 
 if __name__ == "__main__":

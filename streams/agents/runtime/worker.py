@@ -146,27 +146,3 @@ class StageWorker:
         except Exception:
             log.exception("%s: the worker failed", self._group)
             return EXIT_FAIL_STOP
-
-
-def run_stage(
-    stage_factory: Callable[[], Stage],
-    *,
-    group: str,
-    partitions: int,
-    kafka: str,
-    data_dir: Path,
-    instance: str = "0",
-    replication: int = 1,
-    tuning: Tuning | None = None,
-) -> int:
-    """Run a stage in this process until it is told to stop; see StageWorker."""
-    return StageWorker(
-        stage_factory,
-        group=group,
-        partitions=partitions,
-        kafka=kafka,
-        data_dir=data_dir,
-        instance=instance,
-        replication=replication,
-        tuning=tuning,
-    ).run()
