@@ -11,8 +11,8 @@ from onhand.collector import collect_seldom
 from onhand.health import serve_health
 from onhand.settings import Settings
 from schemas.registry import connected_codec
+from schemas.secrets import resolve_here
 from sinks.channels.adapter import ChannelAdapter
-from sinks.channels.secret import resolve
 from sinks.channels.webhook import WebhookSink
 from sinks.core.rule import Rule, load_rule
 from sinks.workers.channel import ChannelWorker
@@ -64,7 +64,7 @@ class RuleFile:
 
 def adapter_of(rule: Rule, secrets: Path) -> ChannelAdapter:
     """The adapter a rule names.  Raises EnvironmentFault for a missing secret, InvalidInput for a wrong one."""
-    url, secret = resolve(rule.url, secrets), resolve(rule.secret, secrets)
+    url, secret = resolve_here(rule.url, secrets), resolve_here(rule.secret, secrets)
     return WebhookSink(url, secret, rule.timeout_s, clock_us)
 
 

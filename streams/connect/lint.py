@@ -15,10 +15,10 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
+from schemas.secrets import REFERENCE, is_reference
 from streams.connect.findings import Finding, Severity
 from streams.connect.folder import Source, log_topic
 from streams.connect.plan import SECRET_KEY
-from streams.connect.secrets import REFERENCE, is_reference
 from streams.connect.tables import broken, matches, split_patterns, written_table
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING

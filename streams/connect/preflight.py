@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.errors import EnvironmentFault, InvalidInput
+from schemas.secrets import resolve
 from streams.connect.findings import Finding, Severity
 from streams.connect.folder import Source
-from streams.connect.secrets import resolve
 from streams.connect.tables import named_tables, split_patterns, written_table
 
 CONNECT_TIMEOUT_S = 10

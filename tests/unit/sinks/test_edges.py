@@ -14,21 +14,10 @@ from onhand.cli.report import instant_of
 from onhand.run.channel import RuleFile, adapter_of
 from schemas.codec import Codec
 from schemas.errors import EnvironmentFault, InvalidInput
-from sinks.channels.secret import resolve
 from sinks.clickhouse.writer import MetricsWriter
 from sinks.workers.metrics import MetricsWorker
 from tests.unit.sinks.facts import rule
 from tests.unit.sinks.test_rule import GOOD
-
-
-def test_references_are_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHOP_SECRET", "one")
-    (tmp_path / "plain").write_text("two\n")
-    (tmp_path / "shop.properties").write_text("# shop\nsecret = three=3\n")
-    assert resolve("${env:SHOP_SECRET}", tmp_path) == "one"
-    assert resolve("${file:plain}", tmp_path) == "two"
-    assert resolve("${file:shop.properties:secret}", tmp_path) == "three=3"
-    assert resolve("http://x", tmp_path) == "http://x"
 
 
 @pytest.mark.parametrize("reference", ["${env:NOT_THERE}", "${file:not-there}", "${file:shop.properties:nothing}"])

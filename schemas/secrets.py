@@ -1,7 +1,9 @@
-"""References to secrets, resolved as Kafka Connect's config providers do, for onhand's own look at a database.
+"""References to secrets in files that people write, resolved as Kafka Connect's config providers do.
 
-`${env:NAME}` · `${file:/folder/name.properties:key}` · `${dir:/folder:file}`.  Connect resolves them by itself in the
-worker; what stands in connector.json and what the REST API answers is always the reference, never the secret.
+`${env:NAME}` · `${file:/folder/name.properties:key}` · `${dir:/folder:file}`.  What stands in connector.json and what
+Connect's REST API answers is always the reference: Connect resolves it in the worker, onhand for its own look into the
+database.  Channels' files may also say `${file:name.properties:key}` and `${file:name}` (the whole file, stripped), as
+seen from the secrets folder.
 """
 
 from __future__ import annotations
@@ -23,21 +25,21 @@ def is_reference(value: str) -> bool:
 
 
 def resolve(value: str, secrets_dirs: Sequence[Path], environ: Mapping[str, str] | None = None) -> str:
-    """The value with every reference replaced.
+    """The value with every reference replaced, as Kafka Connect would.
 
-    Raises InvalidInput when a path lies outside `secrets_dirs` (the worker would refuse it too), EnvironmentFault when
-    the variable, file or key is not there.
+    Raises InvalidInput when a path is not absolute or lies outside `secrets_dirs` (the worker would refuse it too),
+    EnvironmentFault when the variable, file or key is not there.
     """
     environment = os.environ if environ is None else environ
 
     def replaced(found: re.Match[str]) -> str:
         provider, path, key = found[1], found[2], found[3]
         if provider == "env":
-            if key not in environment:
-                raise EnvironmentFault(f"{found[0]}: {key} is not set; set it here and for Kafka Connect")
-            return environment[key]
+            return _variable(key, environment, found[0], "set it here and for Kafka Connect")
         if not path:
             raise InvalidInput(f"{found[0]}: a path is missing; write ${{{provider}:/path:{key}}}")
+        if not Path(path).is_absolute():
+            raise InvalidInput(f"{found[0]}: the path must be absolute, Kafka Connect runs elsewhere")
         if provider == "file":
             return _property(_inside(Path(path), secrets_dirs, found[0]), key, found[0])
         return _read(_inside(Path(path) / key, secrets_dirs, found[0]), found[0])
@@ -45,9 +47,29 @@ def resolve(value: str, secrets_dirs: Sequence[Path], environ: Mapping[str, str]
     return REFERENCE.sub(replaced, value)
 
 
+def resolve_here(value: str, secrets: Path) -> str:
+    """The value a channel's file stands for: itself, or what the one reference it is stands for.
+
+    Raises InvalidInput for a path outside the secrets folder, EnvironmentFault when variable, file or key is not there.
+    """
+    found = REFERENCE.fullmatch(value)
+    if found is None:
+        return value
+    provider, path, key = found[1], found[2], found[3]
+    if provider == "env":
+        return _variable(key, os.environ, value, "set it and start again")
+    if provider == "file" and path:
+        return _property(_inside(secrets / path, [secrets], value), key, value)
+    return _read(_inside(secrets / (path or "") / key, [secrets], value), value).strip()
+
+
+def _variable(name: str, environment: Mapping[str, str], reference: str, action: str) -> str:
+    if not environment.get(name):
+        raise EnvironmentFault(f"{reference}: {name} is not set; {action}")
+    return environment[name]
+
+
 def _inside(path: Path, secrets_dirs: Sequence[Path], reference: str) -> Path:
-    if not path.is_absolute():
-        raise InvalidInput(f"{reference}: the path must be absolute, Kafka Connect runs elsewhere")
     real = path.resolve()
     if not any(real.is_relative_to(folder.resolve()) for folder in secrets_dirs):
         allowed = ", ".join(map(str, secrets_dirs))

@@ -1,4 +1,4 @@
-"""References to secrets, as Kafka Connect resolves them."""
+"""References to secrets, as Kafka Connect resolves them and as channels' files have them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import EnvironmentFault, InvalidInput
-from streams.connect.secrets import is_reference, resolve
+from schemas.secrets import is_reference, resolve, resolve_here
 
 
 def test_every_provider(tmp_path: Path) -> None:
@@ -45,3 +45,16 @@ def test_a_reference_is_the_whole_value() -> None:
     assert is_reference("${file:/a/b.properties:c}")
     assert not is_reference("x${env:X}")
     assert not is_reference("geheim")
+
+
+def test_a_channels_references_start_in_the_secrets_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_SECRET", "one")
+    (tmp_path / "plain").write_text("two\n")
+    (tmp_path / "shop.properties").write_text("# shop\nsecret = three=3\n")
+    assert resolve_here("${env:SHOP_SECRET}", tmp_path) == "one"
+    assert resolve_here("${file:plain}", tmp_path) == "two"
+    assert resolve_here("${file:shop.properties:secret}", tmp_path) == "three=3"
+    assert resolve_here(f"${{file:{tmp_path}/shop.properties:secret}}", tmp_path) == "three=3"
+    assert resolve_here("http://x", tmp_path) == "http://x"
+    with pytest.raises(InvalidInput, match="outside the secrets folder"):
+        resolve_here("${file:../elsewhere}", tmp_path)
