@@ -18,6 +18,8 @@ from faust.tables import TableManager
 from faust.tables.recovery import Recovery as FaustRecovery
 from faust.types import TP
 
+from schemas.versions import epoch_of
+from streams.agents.runtime.durations import merged
 from streams.agents.runtime.fail_stop import fail_stop
 from streams.agents.runtime.lease import Lease
 from streams.agents.runtime.log_reader import LogReader
@@ -290,7 +292,8 @@ class StageApp(faust.App):
         lag: dict[str, int] = {}
         units: dict[str, int] = {}
         last = 0
-        for partition, owner in sorted(self.owners.items()):
+        owners = dict(self.owners)
+        for partition, owner in sorted(owners.items()):
             units[str(partition)] = owner.version
             last = max(last, owner.settled_us)
             end = self.monitor.tp_end_offsets.get(TP(self._input, partition))
@@ -299,14 +302,19 @@ class StageApp(faust.App):
         leased = self.lease.left_s > 0
         return {
             # without the broker a write waits for it, and only then finds the lease gone
-            "healthy": leased or not self.owners,
+            "healthy": leased or not owners,
             "group": self.conf.id,
             "input": self._input,
-            "partitions": sorted(self.owners),
-            "ready": leased and not self.rebalancing and bool(self.owners),
+            "partitions": sorted(owners),
+            "ready": leased and not self.rebalancing and bool(owners),
             "lag": lag,
             "version": units,
-            "units": sum(owner.units for owner in self.owners.values()),
+            "epoch": {partition: epoch_of(version) for partition, version in units.items()},
+            "units": sum(owner.units for owner in owners.values()),
+            "records": sum(owner.records for owner in owners.values()),
+            "owed": sum(owner.owed for owner in owners.values()),
+            "unit_seconds": merged([owner.unit_seconds for owner in owners.values()]),
+            "store_bytes": sum(owner.store.size() for owner in owners.values()),
             "last_unit_us": last or None,
             "lease_left_s": round(self.lease.left_s, 1),
             "takeovers": self.takeovers,

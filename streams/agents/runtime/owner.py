@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from schemas.errors import Fatal
 from schemas.versions import epoch_of, next_epoch, version_of
+from streams.agents.runtime.durations import Durations
 from streams.agents.runtime.log_reader import LogReader
 from streams.agents.runtime.marker import WRITER_HEADER, ChangelogRecord, InputMark, Marker, Standing, Writer
 from streams.agents.runtime.recovery import Recovery
@@ -91,6 +92,9 @@ class PartitionOwner:
         self.waiting = 0
         """Chunks handed out by the consumer and not worked off."""
         self.units = 0
+        self.records = 0
+        self.unit_seconds = Durations()
+        """From the first look at a unit's records until it is in changelog and store."""
         self.settled_us = 0
         self.more = asyncio.Event()
         """The stage has a work list: tick at once."""
@@ -104,6 +108,8 @@ class PartitionOwner:
         self._restate: dict[bytes, None] = {}
         """Owed keys of outputs that somebody else wrote over; due with the next unit."""
         self._watched_at = time.monotonic()
+        self._begun = time.monotonic()
+        """When the stage was given the unit in work."""
         self._stuck_at: int | None = None
         self._touched_at = time.monotonic()
         self._tenure: Tenure
@@ -117,6 +123,12 @@ class PartitionOwner:
         """Version of the last unit; 0 before the first."""
         marker = self._tenure.marker if self.position is not None else None
         return version_of(marker.epoch, marker.unit) if marker else 0
+
+    @property
+    def owed(self) -> int:
+        """Keys whose outputs the last unit owes; that they are acknowledged is known when the next one closes."""
+        marker = self._tenure.marker if self.position is not None else None
+        return len(marker.owed) if marker else 0
 
     # Take-over
 
@@ -228,6 +240,7 @@ class PartitionOwner:
                 return
             while self._held and not self.released:
                 view = UnitView(self.store)
+                self._begun = time.monotonic()
                 settled = self.stage.work(view, self._held, self.ports.now_us())
                 if not settled.consumed and not view.changes and not settled.owed:
                     break
@@ -288,6 +301,7 @@ class PartitionOwner:
             self.more.clear()
             await self._watch()
             view = UnitView(self.store)
+            self._begun = time.monotonic()
             settled = self.stage.tick(view, self.ports.now_us())
             await self._settle(view, settled, None)
 
@@ -309,6 +323,8 @@ class PartitionOwner:
         await self._append(batch)
         self._restate = {}
         self.units += 1
+        self.records += settled.consumed
+        self.unit_seconds.add(time.monotonic() - self._begun)
         self.settled_us = self.ports.now_us()
         if settled.more:
             self.more.set()

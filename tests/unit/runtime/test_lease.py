@@ -9,6 +9,7 @@ import pytest
 
 from schemas.errors import Fatal
 from streams.agents.runtime.app import StageApp
+from streams.agents.runtime.durations import Durations
 from streams.agents.runtime.lease import Lease
 
 
@@ -38,7 +39,16 @@ def test_an_answer_that_comes_out_of_order_does_not_shorten_it() -> None:
 def test_a_stage_without_its_lease_is_not_well_unless_it_owns_nothing() -> None:
     """While the broker is away a write waits for it, so the process may live on for long."""
     now = 0.0
-    owner = SimpleNamespace(version=1, settled_us=0, position=None, units=1)
+    owner = SimpleNamespace(
+        version=1,
+        settled_us=0,
+        position=None,
+        units=1,
+        records=1,
+        owed=0,
+        unit_seconds=Durations(),
+        store=SimpleNamespace(size=lambda: 0),
+    )
     app: Any = SimpleNamespace(
         conf=SimpleNamespace(id="inventory"),
         monitor=SimpleNamespace(tp_end_offsets={}),
