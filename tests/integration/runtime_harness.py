@@ -1,4 +1,4 @@
-"""Two chained stages, two workers of each, faults by observed progress, and a dict as the oracle.
+"""Two chained stages, several workers of each, faults by observed progress, and a dict as the oracle.
 
 `python -m tests.integration.runtime_harness KAFKA SEED FAULTS` runs one by hand.
 """
@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,11 +70,18 @@ class Verdict:
 
 class Harness:
     def __init__(
-        self, kafka: str, seed: int, faults: int, rate: int = 400, disturb: Callable[[], None] | None = None
+        self,
+        kafka: str,
+        seed: int,
+        faults: int,
+        rate: int = 400,
+        disturb: Callable[[], None] | None = None,
+        workers_of: Mapping[str, int] = {"rows": 2, "positions": 2},
     ) -> None:
         """`disturb` is called when all faults are done, under traffic, and must leave Kafka running."""
         self.kafka, self.seed, self.fault_count, self.rate = kafka, seed, faults, rate
         self.disturb = disturb
+        self.workers_of = workers_of
         self.random = random.Random(seed)
         self.run_name = f"k{seed}-{random.SystemRandom().randrange(1 << 32):08x}"
         self.folder = Path(tempfile.mkdtemp(prefix=f"onhand-kill-{seed}-"))
@@ -93,13 +100,17 @@ class Harness:
     def topics(self) -> list[str]:
         return [f"{name}-{self.run_name}" for name in ("raw", "sums", "positions")]
 
+    def new_topics(self) -> list[NewTopic]:
+        """What to create before the workers start."""
+        return [NewTopic(topic, PARTITIONS, 1) for topic in self.topics]
+
     def run(self) -> Verdict:
-        for future in self._admin.create_topics([NewTopic(t, PARTITIONS, 1) for t in self.topics]).values():
+        for future in self._admin.create_topics(self.new_topics()).values():
             future.result()
         threads = [threading.Thread(target=self._guarded, args=(part,)) for part in (self._feed, self._read)]
         try:
             for kind in KINDS:
-                for number in (0, 1):
+                for number in range(self.workers_of[kind]):
                     self._start((kind, number))
             threads[1].start()
             threads[0].start()
@@ -154,31 +165,37 @@ class Harness:
     def _inject(self) -> None:
         self._progress(500)
         for _ in range(self.fault_count):
-            fault = self.random.choice(FAULTS)
-            worker = self.random.choice(sorted(set(self.workers) - set(self.stopped)))
-            process = self.workers[worker]
-            self.verdict.faults[fault] += 1
-            if fault == "stop":
-                process.send_signal(signal.SIGSTOP)
-                self.stopped[worker] = time.monotonic() + STOPPED_S
-            elif fault == "term":
-                process.send_signal(signal.SIGTERM)
-            else:
-                process.kill()
-                process.wait()
-                if fault == "wipe":
-                    kind, number = worker
-                    shutil.rmtree(self.folder / "state" / f"{kind}-{self.run_name}" / str(number), ignore_errors=True)
+            self._fault(self.random.choice(sorted(set(self.workers) - set(self.stopped))))
             self._progress(self.random.randrange(50, 600))
+        self._wake()
+        if self.disturb is not None:
+            self.disturb()
+            self._progress(500)
+
+    def _fault(self, worker: WorkerId) -> None:
+        fault = self.random.choice(FAULTS)
+        process = self.workers[worker]
+        self.verdict.faults[fault] += 1
+        if fault == "stop":
+            process.send_signal(signal.SIGSTOP)
+            self.stopped[worker] = time.monotonic() + STOPPED_S
+        elif fault == "term":
+            process.send_signal(signal.SIGTERM)
+        else:
+            process.kill()
+            process.wait()
+            if fault == "wipe":
+                kind, number = worker
+                shutil.rmtree(self.folder / "state" / f"{kind}-{self.run_name}" / str(number), ignore_errors=True)
+
+    def _wake(self) -> None:
+        """Wait until nobody is stopped any more."""
 
         def awake() -> bool:
             self._tend()
             return not self.stopped
 
         wait_for(awake, "stopped workers to wake up", STOPPED_S + 10)
-        if self.disturb is not None:
-            self.disturb()
-            self._progress(500)
 
     def _stop_workers(self) -> None:
         for process in self.workers.values():
