@@ -9,6 +9,7 @@ from pathlib import Path
 
 from onhand.collector import collect_seldom
 from onhand.health import serve_health
+from onhand.metrics.catalogue import Kind
 from onhand.settings import Settings
 from schemas.registry import connected_codec
 from schemas.secrets import resolve_here
@@ -33,7 +34,7 @@ def run(settings: Settings, name: str) -> int:
     )
     stop = stop_on_signal()
     collect_seldom()
-    with serve_health(settings, f"channel-{name}", worker.health):
+    with serve_health(settings, Kind.CHANNEL, f"channel-{name}", worker.health):
         worker.run(stop)
     return 0
 

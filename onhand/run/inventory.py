@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from onhand.collector import collect_seldom
 from onhand.health import serve_health
+from onhand.metrics.catalogue import Kind
 from onhand.settings import Settings
 from schemas.registry import connected_codec
 from streams.agents.inventory import GROUP, inventory_worker
@@ -29,5 +30,5 @@ def run(settings: Settings, name: str = GROUP) -> int:
         replication=settings.replication,
     )
     collect_seldom()
-    with serve_health(settings, name, worker.health):
+    with serve_health(settings, Kind.STAGE, name, worker.health):
         return worker.run()

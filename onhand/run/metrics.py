@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from onhand.health import serve_health
+from onhand.metrics.catalogue import Kind
 from onhand.run.channel import clock_us, stop_on_signal
 from onhand.settings import Settings
 from schemas.registry import connected_codec
@@ -26,6 +27,6 @@ def run(settings: Settings, name: str) -> int:
         if settings.clickhouse_dsn.startswith("chdb:"):
             parts.enter_context(ClickHouseServer(directory, settings.clickhouse_port))
         worker = MetricsWorker(MetricsWriter(clickhouse), bootstrap=settings.kafka, codec=codec, clock_us=clock_us)
-        parts.enter_context(serve_health(settings, "metrics", worker.health))
+        parts.enter_context(serve_health(settings, Kind.METRICS, "metrics", worker.health))
         worker.run(stop)
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from onhand.collector import collect_seldom
 from onhand.health import serve_health
+from onhand.metrics.catalogue import Kind
 from onhand.settings import Settings
 from schemas.registry import connected_codec
 from streams.agents.orders import GROUP, load_words, orders_worker
@@ -26,5 +27,5 @@ def run(settings: Settings, name: str = GROUP) -> int:
         replication=settings.replication,
     )
     collect_seldom()
-    with serve_health(settings, name, worker.health):
+    with serve_health(settings, Kind.STAGE, name, worker.health):
         return worker.run()

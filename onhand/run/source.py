@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from onhand.collector import collect_seldom
 from onhand.health import serve_health
+from onhand.metrics.catalogue import Kind
 from onhand.settings import Settings
 from schemas.errors import InvalidInput
 from schemas.registry import connected_codec
@@ -31,5 +32,5 @@ def run(settings: Settings, name: str) -> int:
         replication=settings.replication,
     )
     collect_seldom()
-    with serve_health(settings, f"source-{name}", worker.health):
+    with serve_health(settings, Kind.LANE, f"source-{name}", worker.health):
         return worker.run()

@@ -17,6 +17,7 @@ import onhand.run
 from onhand.cli.main import onhand as command
 from onhand.cli.run import run_process
 from onhand.health import HealthServer, ask_health, full_name, health_file, serve_health
+from onhand.metrics.catalogue import Kind
 from onhand.settings import Settings, load_settings
 from onhand.stack.local import configured_processes, process_arguments, settings_environment
 from onhand.stack.process import Identity
@@ -41,7 +42,7 @@ def settings(tmp_path: Path) -> Settings:
     [({"partitions": 4}, 200, True), ({"healthy": True}, 200, True), ({"healthy": False, "lag": 9}, 503, False)],
 )
 def test_health_answer(settings: Settings, answer: dict[str, Any], status: int, is_healthy: bool) -> None:
-    with serve_health(settings, "inventory", lambda: answer) as server:
+    with serve_health(settings, Kind.STAGE, "inventory", lambda: answer) as server:
         assert requests.get(f"http://127.0.0.1:{server.port}/", timeout=5).status_code == status
         assert ask_health(settings.data_dir, "inventory") == {"healthy": is_healthy, **answer}
 
@@ -53,13 +54,13 @@ def test_a_check_that_fails_is_not_healthy(settings: Settings) -> None:
     def check() -> dict[str, Any]:
         raise RuntimeError("store is gone")
 
-    with serve_health(settings, "orders", check):
+    with serve_health(settings, Kind.STAGE, "orders", check):
         assert ask_health(settings.data_dir, "orders") == {"healthy": False, "error": "RuntimeError: store is gone"}
 
 
 def test_a_health_port_in_use_is_named() -> None:
-    with HealthServer(0, dict) as first, pytest.raises(EnvironmentFault, match=f"port {first.port}: .*in use"):
-        HealthServer(first.port, dict)
+    with HealthServer(0, {}) as first, pytest.raises(EnvironmentFault, match=f"port {first.port}: .*in use"):
+        HealthServer(first.port, {})
 
 
 def test_names() -> None:
@@ -160,7 +161,7 @@ def test_status_says_what_is_red_and_what_to_do(settings: Settings) -> None:
         row("inventory", State.RUNNING),
     )
 
-    with serve_health(settings, "inventory", lambda: {"summary": "4 partitions"}):
+    with serve_health(settings, Kind.STAGE, "inventory", lambda: {"summary": "4 partitions"}):
         rows = status_rows(settings.data_dir, now_us=181_000_000)
 
     assert [r["health"] for r in rows] == ["", "red", "red", "ok"]
@@ -177,7 +178,7 @@ def test_status_says_what_is_red_and_what_to_do(settings: Settings) -> None:
 def test_status_tells_starting_and_waiting_from_red(settings: Settings) -> None:
     write(settings.data_dir, row("source-erp", State.RUNNING), row("orders", State.RUNNING))
 
-    with serve_health(settings, "source-erp", lambda: {"waits_for": "its first snapshot"}):
+    with serve_health(settings, Kind.LANE, "source-erp", lambda: {"waits_for": "its first snapshot"}):
         young, old = (status_rows(settings.data_dir, now_us=seconds * 1_000_000) for seconds in (30, 90))
 
     assert [r["health"] for r in young] == ["", "waits", "starting"]
