@@ -79,7 +79,7 @@ def debezium(source: StockSource, name: str) -> dict[str, float]:
     decode = msgspec.json.Decoder(_Notification).decode
     while time.monotonic() < deadline:
         if end_of(kafka, topic) > source.rows:
-            for message in stretch(kafka, topic, 0, -200, 200):
+            for message in stretch(kafka, topic, 0, -20_000, 20_000):
                 found = decode(message.value() or b"{}")
                 if found.aggregate_type == "Initial Snapshot" and found.type == "COMPLETED":
                     rows = (m for m in stretch(kafka, topic, 0, 0, 50) if decode(m.value() or b"{}").op == "r")
