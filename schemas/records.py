@@ -104,6 +104,105 @@ class LaneProgress(msgspec.Struct, frozen=True, kw_only=True):
     """A row parked out of demand, hold or buffer makes this source's whole contribution uncertain."""
     restated_since: int | None = None
     """Every live balance of this source has been sent at or above this version: withdraw what is older."""
+    kits: bool = False
+    """The source's mapping has components: some item of it may be a kit."""
+
+
+class AtpStep(msgspec.Struct, frozen=True, kw_only=True):
+    """From `date` on, so much is available to promise."""
+
+    date: dt.date
+    available: Decimal
+
+
+class Component(msgspec.Struct, frozen=True, kw_only=True):
+    """So much of an item goes into one kit."""
+
+    sku: str
+    quantity: Decimal
+    """Per kit; more than 0."""
+
+
+class KitDemand(msgspec.Struct, frozen=True, kw_only=True):
+    """Demand of a kit that falls on its component."""
+
+    location: str
+    quantity: Decimal
+    """More than 0, in the component's stock unit."""
+    due: dt.date | None = None
+    """None: now."""
+
+
+class KitUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What a kit asks of one component; absolute."""
+
+    kit: str
+    quantity: Decimal
+    """Of the component, per kit; 0: not used."""
+    complete: bool
+    """The kit's own sources are complete."""
+    uncertain: bool
+    """The kit's demand is uncertain."""
+    ask: bool
+    """The kit does not know the component's offer and asks for it."""
+    withdrawn: bool = False
+    """The kit has nothing to do with this component any more."""
+    demand: tuple[KitDemand, ...] = ()
+    """What the kit's own stock does not cover."""
+
+
+class Makeable(msgspec.Struct, frozen=True, kw_only=True):
+    """Whole kits that one component allows at one location; never falls from one date to a later one."""
+
+    location: str
+    now: Decimal
+    later: tuple[AtpStep, ...] = ()
+    """From each date on, ascending; `available` in whole kits."""
+
+
+class ComponentOffer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a component allows one kit; absolute.  The kit's own demand is not taken out of it."""
+
+    component: str
+    complete: bool
+    """Its own sources are complete, and every kit's demand on it is known."""
+    uncertain: bool
+    tracked: bool
+    """False: it is always available and limits no kit."""
+    kit: bool
+    """It is a kit itself: nothing can be made of it."""
+    makeable: tuple[Makeable, ...] = ()
+    """By location, the network first; a location that is not there: none."""
+    source_versions: dict[str, int] = msgspec.field(default_factory=dict)
+    """Sources it rests on, as in `Atp`."""
+
+
+class Reached(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one partition of inventory is with a source, told to every partition."""
+
+    partition: int
+    lane_version: int
+    """Version of the lane's progress up to which what kits ask of components has been sent."""
+    progress: LaneProgress
+    """That progress."""
+    offers_version: int = 0
+    """The same, of what components offer kits; 0: not yet."""
+    offers: LaneProgress | None = None
+
+
+class KitMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a message says about kits; exactly what is not None is meant."""
+
+    components: tuple[Component, ...] | None = None
+    """From a lane: everything this item is made of, empty: it is no kit of this source; None: unchanged."""
+    component: bool | None = None
+    """From a lane: whether this item goes into any kit of the source; None: unchanged."""
+    use: KitUse | None = None
+    """For kind use, keyed by the component."""
+    offer: ComponentOffer | None = None
+    """For kind offer, keyed by the kit."""
+    reached: Reached | None = None
+    """For kind reached, keyed by `~<source>`, to every partition."""
 
 
 class BalanceMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,8 +214,9 @@ class BalanceMessage(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     kind: str
-    """balances | location | progress"""
+    """balances | location | progress; use | offer | reached: what partitions of inventory tell each other of kits"""
     source: str
+    """Whose lane sends; of use and offer whose change is told, of reached whom it is about."""
     version: int
     sku: str = ""
     part: int = 1
@@ -129,6 +229,7 @@ class BalanceMessage(msgspec.Struct, frozen=True, kw_only=True):
     location: LocationPart | None = None
     progress: LaneProgress | None = None
     stamps: Stamps = Stamps()
+    kits: KitMessage | None = None
 
 
 class OrderPart(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,13 +301,6 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     stamps: Stamps = Stamps()
 
 
-class AtpStep(msgspec.Struct, frozen=True, kw_only=True):
-    """From `date` on, so much is available to promise."""
-
-    date: dt.date
-    available: Decimal
-
-
 class LocationAtp(msgspec.Struct, frozen=True, kw_only=True):
     """ATP of one location, or of the network (location '*'), and why: the terms of the sum at its minimum."""
 
@@ -223,6 +317,39 @@ class LocationAtp(msgspec.Struct, frozen=True, kw_only=True):
     reserved: Decimal
     steps: tuple[AtpStep, ...] = ()
     """ATP(t) by date, ascending.  Today's is the last one not after today: the first may lie in the past."""
+
+
+class KitComponent(msgspec.Struct, frozen=True, kw_only=True):
+    """One component of a kit, and what it allows."""
+
+    sku: str
+    quantity: Decimal
+    """Per kit."""
+    makeable: Decimal | None = None
+    """Whole kits that it alone allows now in the network; None: it does not limit the kit."""
+    complete: bool = True
+    """False: its promise is not complete, or not known yet."""
+    uncertain: bool = False
+
+
+class KitPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """What the components allow at one location ('*': the network)."""
+
+    location: str
+    makeable: Decimal | None = None
+    """Whole kits that all components together allow now; None: none of them limits it."""
+
+
+class KitWhy(msgspec.Struct, frozen=True, kw_only=True):
+    """What kits have to do with a promise."""
+
+    components: tuple[KitComponent, ...] = ()
+    """Of a kit: what one is made of."""
+    places: tuple[KitPlace, ...] = ()
+    """Of a kit: what can be made, by location, the network first; in `available_now` and the steps, beyond the terms of
+    the kit's own stock."""
+    demand: Decimal | None = None
+    """Of a component: open demand of kits within the horizon that falls on it; it is in the terms' `demand`."""
 
 
 class Atp(msgspec.Struct, frozen=True, kw_only=True):
@@ -243,6 +370,8 @@ class Atp(msgspec.Struct, frozen=True, kw_only=True):
     stamps: Stamps = Stamps()
     cause: str = ""
     """What made this version: the source's name, `clock` or `rule`."""
+    kit: KitWhy | None = None
+    """Why, of a kit or of a component of kits; None: it is neither."""
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -350,7 +479,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """progress.v1.  Key: `<stage>/<source>/<partition>`.  Are all changes committed before T in the promise?"""
 
     stage: str
-    """lane | inventory | orders | channel"""
+    """lane | inventory | orders | channel-<channel>"""
     source: str
     partition: int
     version: int
@@ -422,7 +551,7 @@ class ExceptionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Deterministic: `<stage>/<source or channel>/<code>/<subject>`."""
     version: int
     stage: str
-    """lane | inventory | orders | channel"""
+    """lane | inventory | orders | channel | source"""
     source: str
     code: str
     """Stable code of docs/exceptions.md, e.g. `row-unmappable`."""

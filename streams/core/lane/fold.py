@@ -25,7 +25,7 @@ from streams.core.mapping.model import Mapping, RowError, TableMapping
 from streams.core.unit import InputRecord, View
 
 SAFETY = frozenset((Bucket.DEMAND, Bucket.ON_HOLD, Bucket.SAFETY_STOCK))
-"""A row parked out of these can make a promise too high."""
+"""A row parked out of these can make a promise too high, as one of a kit's components can."""
 FAN_OUT = 1000
 """Rows evaluated again within a unit because a lookup changed; more of them go to the work list `z`."""
 FULL_BYTES = 2 << 20
@@ -49,7 +49,7 @@ class Entry:
         self.prefix = table.name.encode() + ZERO
         self.deletion = table.deletion
         self.archived = table.deletion == "archived"
-        self.safety = bool(SAFETY & table.buckets)
+        self.safety = bool(SAFETY & table.buckets) or "components" in table.feeds
 
 
 class Touched:
@@ -397,6 +397,10 @@ class Fold:
             self.dirty.item(name, stamp)
         elif kind == b"l":
             self.dirty.location(name)
+        elif kind == b"b":
+            self.dirty.bill(split_sku(name)[0], stamp)
+        elif kind == b"t":
+            self.dirty.part_of(name, stamp)
         else:
             order, _, part = name.partition(ZERO)
             self.dirty.order_part(order, part, deletion, stamp)
@@ -475,7 +479,7 @@ class Fold:
         record.bad = True
         if not entry.safety:
             return
-        skus = _skus(record)
+        skus = skus_of(record)
         for sku in skus:
             self.state.put(b"y" + sku + ZERO + reference, b"")
             self.dirty.uncertain(sku)
@@ -488,7 +492,7 @@ class Fold:
         record.faults, record.bad = (), False
         if not entry.safety:
             return
-        skus = _skus(record)
+        skus = skus_of(record)
         for sku in skus:
             self.state.put(b"y" + sku + ZERO + reference, None)
             self.dirty.uncertain(sku)
@@ -496,5 +500,8 @@ class Fold:
             self.memo.unknown_parked -= 1
 
 
-def _skus(record: RowRecord) -> tuple[bytes, ...]:
-    return tuple(dict.fromkeys(split_sku(balance)[0] for balance, _ in record.postings))
+def skus_of(record: RowRecord) -> tuple[bytes, ...]:
+    """Every sku whose promise rests on what the row says."""
+    skus = [split_sku(balance)[0] for balance, _ in record.postings]
+    skus += [split_sku(key[1:])[0] for key, _ in record.parts if key[:1] in (b"b", b"t")]
+    return tuple(dict.fromkeys(skus))

@@ -8,8 +8,8 @@ import msgspec
 
 from schemas.errors import Fatal
 from streams.core.lane.faults import Target, load_exception, load_target
-from streams.core.lane.fold import Entry, Fold
-from streams.core.lane.keys import ZERO, row_reference, split_sku
+from streams.core.lane.fold import Entry, Fold, skus_of
+from streams.core.lane.keys import ZERO, row_reference
 from streams.core.lane.owed import NO_STAMP
 from streams.core.lane.snapshots import Snapshots
 from streams.core.lane.waiting import enqueue, key_queue, queued, table_queue
@@ -222,7 +222,7 @@ class Intake:
             except RowError:
                 continue
             if record is not None:
-                skus.update(dict.fromkeys(split_sku(balance)[0] for balance, _ in record.postings))
+                skus.update(dict.fromkeys(skus_of(record)))
         return tuple(skus), not skus
 
     def continue_retrying(self) -> None:

@@ -6,6 +6,8 @@
     c  chain        c <lookup> <lookup key> <row reference>     lookup rows that lead on to that lookup key
     s  sum          s <sku> 0 <balance>                         Sum
     i  item         i <sku> 0 <row reference>                   ItemPart as one row says it
+    b  bill         b <kit> 0 <component> 0 <row reference>     quantity of the component in one kit, as one row says it
+    t  part of      t <component> 0 <row reference>             the row makes it a component
     l  location     l <location> 0 <row reference>              LocationPart as one row says it
     o  order part   o <order> 0 <kind> 0 <part> 0 <row reference>   attributes as one row says them
     y  uncertain    y <sku> 0 <row reference>                   a row of this sku is parked

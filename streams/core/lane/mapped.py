@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import NamedTuple
 
 import msgspec
 
 from schemas.records import ItemPart, LocationPart
 from streams.core.lane.keys import ZERO, balance_key, clean
-from streams.core.lane.state import ItemState, LocationState, PartState
-from streams.core.mapping.model import Evaluation, Posting
+from streams.core.lane.state import EXACT, ItemState, LocationState, PartState
+from streams.core.mapping.model import ComponentRow, Evaluation, Posting
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -41,6 +42,7 @@ def mapped(evaluation: Evaluation, reference: bytes) -> Mapped:
     postings: list[tuple[bytes, str]] = []
     parts: list[tuple[bytes, bytes]] = []
     notes: list[Note] = []
+    bill: dict[tuple[str, str], Decimal] = {}
     for output in evaluation.outputs:
         if isinstance(output, Posting):
             postings.append((balance_key(output), str(output.quantity)))
@@ -49,6 +51,9 @@ def mapped(evaluation: Evaluation, reference: bytes) -> Mapped:
                 output.name, output.unit, output.unit_digits, output.tracked, output.backorder_limit, output.active
             )
             parts.append((b"i" + clean(output.sku, "sku") + ZERO + reference, _encoder.encode(item)))
+        elif isinstance(output, ComponentRow):
+            pair = (output.kit, output.component)
+            bill[pair] = EXACT.add(bill[pair], output.quantity) if pair in bill else output.quantity
         elif isinstance(output, LocationPart):
             location = LocationState(output.name, output.kind, output.time_zone, output.active)
             parts.append((b"l" + clean(output.location, "location") + ZERO + reference, _encoder.encode(location)))
@@ -76,4 +81,8 @@ def mapped(evaluation: Evaluation, reference: bytes) -> Mapped:
                 + reference
             )
             parts.append((key, _encoder.encode(PartState(output.attributes, output.raw_statuses))))
-    return Mapped(tuple(postings), tuple(parts), tuple(notes))
+    for (kit, component), quantity in bill.items():
+        of = clean(component, "component")
+        parts.append((b"b" + clean(kit, "sku") + ZERO + of + ZERO + reference, str(quantity).encode()))
+        parts.append((b"t" + of + ZERO + reference, b""))
+    return Mapped(tuple(postings), tuple(dict.fromkeys(parts)), tuple(notes))

@@ -31,6 +31,10 @@ class SkuOwed(msgspec.Struct, array_like=True, tag="b", gc=False):
     uncertain: bool = False
     """Whether the sku is certain changed."""
     everything: bool = False
+    bill: bool = False
+    """What it is made of changed."""
+    part_of: bool = False
+    """Whether it goes into kits changed."""
 
 
 class OrderOwed(msgspec.Struct, array_like=True, tag="o", gc=False):
@@ -64,11 +68,22 @@ class HoldOwed(msgspec.Struct, array_like=True, tag="h"):
     covered_us: int | None
 
 
+class _Meta(msgspec.Struct, array_like=True, gc=False):
+    """What stands in front of the entries of a sku or order in the list `q`."""
+
+    committed_us: int | None
+    captured_us: int | None
+    item: bool = False
+    uncertain: bool = False
+    bill: bool = False
+    part_of: bool = False
+
+
 Owed = SkuOwed | OrderOwed | LocationOwed | ExceptionOwed | ProgressOwed | HoldOwed
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Owed] = msgspec.msgpack.Decoder(Owed)
-_meta_decoder = msgspec.msgpack.Decoder(tuple[int | None, int | None, bool, bool])
+_meta_decoder = msgspec.msgpack.Decoder(_Meta)
 _deletion_decoder = msgspec.msgpack.Decoder(str | None)
 
 Stamp = tuple[int | None, int | None]
@@ -94,12 +109,12 @@ def older(one: Stamp, other: Stamp) -> Stamp:
 
 
 class _Sku:
-    __slots__ = ("balances", "item", "stamp", "uncertain")
+    __slots__ = ("balances", "bill", "item", "part_of", "stamp", "uncertain")
 
     def __init__(self, stamp: Stamp) -> None:
         self.stamp = stamp
         self.balances: set[bytes] = set()
-        self.item = self.uncertain = False
+        self.item = self.uncertain = self.bill = self.part_of = False
 
 
 class _Order:
@@ -126,6 +141,12 @@ class Dirty:
 
     def item(self, sku: bytes, stamp: Stamp) -> None:
         self._sku(sku, stamp).item = True
+
+    def bill(self, kit: bytes, stamp: Stamp) -> None:
+        self._sku(kit, stamp).bill = True
+
+    def part_of(self, component: bytes, stamp: Stamp) -> None:
+        self._sku(component, stamp).part_of = True
 
     def uncertain(self, sku: bytes) -> None:
         self._sku(sku, NO_STAMP).uncertain = True
@@ -161,11 +182,13 @@ class Dirty:
         for sku, dirty in self._skus.items():
             if room > 0:
                 key = SkuOwed(sku, *dirty.stamp, sorted(dirty.balances), dirty.item, dirty.uncertain)
+                key.bill, key.part_of = dirty.bill, dirty.part_of
                 owed.append(encode_owed(key))
                 room -= len(owed[-1])
             else:
                 put_off = True
-                _put_off(state, b"qb" + sku + ZERO, dirty.stamp, dirty.item, dirty.uncertain)
+                meta = _Meta(*dirty.stamp, dirty.item, dirty.uncertain, dirty.bill, dirty.part_of)
+                _put_off(state, b"qb" + sku + ZERO, meta)
                 for balance in dirty.balances:
                     state.put(b"qb" + sku + ZERO + balance, b"")
         for order, parts in self._orders.items():
@@ -174,7 +197,7 @@ class Dirty:
                 room -= len(owed[-1])
             else:
                 put_off = True
-                _put_off(state, b"qo" + order + ZERO, parts.stamp, False, False)
+                _put_off(state, b"qo" + order + ZERO, _Meta(*parts.stamp))
                 for part, deletion in parts.parts.items():
                     state.put(b"qo" + order + ZERO + part, _encoder.encode(deletion))
         return owed, put_off
@@ -188,12 +211,19 @@ class Dirty:
         return found
 
 
-def _put_off(state: View, key: bytes, stamp: Stamp, item: bool, uncertain: bool) -> None:
+def _put_off(state: View, key: bytes, meta: _Meta) -> None:
     stored = state.get(key)
     if stored is not None:
-        committed, captured, had_item, had_uncertain = _meta_decoder.decode(stored)
-        stamp, item, uncertain = older(stamp, (committed, captured)), item or had_item, uncertain or had_uncertain
-    state.put(key, _encoder.encode((*stamp, item, uncertain)))
+        had = _meta_decoder.decode(stored)
+        stamp = older((meta.committed_us, meta.captured_us), (had.committed_us, had.captured_us))
+        meta = _Meta(
+            *stamp,
+            meta.item or had.item,
+            meta.uncertain or had.uncertain,
+            meta.bill or had.bill,
+            meta.part_of or had.part_of,
+        )
+    state.put(key, _encoder.encode(meta))
 
 
 def drain(state: View) -> tuple[list[bytes], bool]:
@@ -228,9 +258,13 @@ def _by_name(pairs: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, list
 
 def _owed_of(name: bytes, entries: list[tuple[bytes, bytes]]) -> Owed:
     start = len(name) + 1
-    committed, captured, item, uncertain = _meta_decoder.decode(entries[0][1])
+    meta = _meta_decoder.decode(entries[0][1])
+    committed, captured = meta.committed_us, meta.captured_us
     rest = entries[1:]
     if name[1:2] == b"b":
-        return SkuOwed(name[2:], committed, captured, [key[start:] for key, _ in rest], item, uncertain)
+        balances = [key[start:] for key, _ in rest]
+        owed = SkuOwed(name[2:], committed, captured, balances, meta.item, meta.uncertain)
+        owed.bill, owed.part_of = meta.bill, meta.part_of
+        return owed
     parts = [(key[start:], _deletion_decoder.decode(value)) for key, value in rest]
     return OrderOwed(name[2:], committed, captured, parts)

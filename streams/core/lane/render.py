@@ -10,7 +10,9 @@ import msgspec
 from schemas.records import (
     Balance,
     BalanceMessage,
+    Component,
     ItemPart,
+    KitMessage,
     LaneProgress,
     Location,
     LocationPart,
@@ -20,10 +22,10 @@ from schemas.records import (
     Stamps,
 )
 from streams.core.lane.faults import load_exception
-from streams.core.lane.keys import ZERO, BalanceName
+from streams.core.lane.keys import ZERO, BalanceName, split_sku
 from streams.core.lane.owed import ExceptionOwed, HoldOwed, LocationOwed, OrderOwed, ProgressOwed, SkuOwed, decode_owed
 from streams.core.lane.snapshots import holding, uncertain
-from streams.core.lane.state import ItemState, LocationState, Memo, PartState
+from streams.core.lane.state import EXACT, ItemState, LocationState, Memo, PartState
 from streams.core.lane.sums import decode_sum
 from streams.core.unit import ALL_PARTITIONS, Output, View
 
@@ -50,8 +52,9 @@ _NOTHING = Decimal(0)
 class Renderer:
     """Makes the outputs of a lane."""
 
-    def __init__(self, source: str, encode: Encode) -> None:
-        self._source, self._encode = source, encode
+    def __init__(self, source: str, encode: Encode, kits: bool = False) -> None:
+        """`kits`: the mapping has components."""
+        self._source, self._encode, self._kits = source, encode, kits
         self._in_band = f"~{source}".encode()
 
     def outputs(self, state: View, memo: Memo, owed: Sequence[bytes], version: int, now_us: int) -> Iterator[Output]:
@@ -68,7 +71,7 @@ class Renderer:
             elif isinstance(due, ExceptionOwed):
                 yield from self._exception(state, due.id, version)
             elif isinstance(due, HoldOwed):
-                yield from self._in_band_progress(_hold(memo, due), version)
+                yield from self._in_band_progress(_hold(memo, due, self._kits), version)
             elif isinstance(due, ProgressOwed):
                 progress = True
         if progress:
@@ -98,6 +101,7 @@ class Renderer:
         certain = None
         if due.uncertain:
             certain = next(state.scan(b"y" + due.sku + ZERO), None) is not None
+        kits = _kits(state, due, self._kits)
         for number, balances in enumerate(parts, 1):
             message = BalanceMessage(
                 kind="balances",
@@ -110,6 +114,7 @@ class Renderer:
                 item=item if number == 1 else None,
                 uncertain=certain if number == 1 else None,
                 stamps=stamps,
+                kits=kits if number == 1 else None,
             )
             yield Output(BALANCE_TOPIC, due.sku, self._encode(BALANCE_TOPIC, message))
 
@@ -191,6 +196,7 @@ class Renderer:
             holding=holding(memo),
             uncertain=uncertain(memo),
             restated_since=memo.restated_since,
+            kits=self._kits,
         )
         yield from self._in_band_progress(lane, version)
         progress = Progress(
@@ -210,7 +216,7 @@ class Renderer:
         yield Output(PROGRESS_TOPIC, key, self._encode(PROGRESS_TOPIC, progress))
 
 
-def _hold(memo: Memo, due: HoldOwed) -> LaneProgress:
+def _hold(memo: Memo, due: HoldOwed, kits: bool) -> LaneProgress:
     return LaneProgress(
         input_offset=due.covered_offset,
         source_position=due.covered,
@@ -218,6 +224,7 @@ def _hold(memo: Memo, due: HoldOwed) -> LaneProgress:
         complete=memo.complete,
         holding=True,
         uncertain=uncertain(memo),
+        kits=kits,
     )
 
 
@@ -253,6 +260,23 @@ def _item(state: View, sku: bytes, text: str) -> ItemPart | None:
         backorder_limit=said.backorder_limit,
         active=said.active,
     )
+
+
+def _kits(state: View, due: SkuOwed, everything: bool) -> KitMessage | None:
+    """What changed about a sku as a kit and as a component; `everything`: with the whole sku, both."""
+    bill = due.bill or (due.everything and everything)
+    part_of = due.part_of or (due.everything and everything)
+    if not (bill or part_of):
+        return None
+    quantities: dict[bytes, Decimal] = {}
+    if bill:
+        prefix = b"b" + due.sku + ZERO
+        for key, value in state.scan(prefix):
+            component = split_sku(key[len(prefix) :])[0]
+            quantities[component] = EXACT.add(quantities.get(component, _NOTHING), Decimal(value.decode()))
+    components = tuple(Component(sku=sku.decode(), quantity=quantity) for sku, quantity in quantities.items())
+    goes_in = next(state.scan(b"t" + due.sku + ZERO), None) is not None if part_of else None
+    return KitMessage(components=components if bill else None, component=goes_in)
 
 
 def _part_name(rest: bytes) -> bytes:

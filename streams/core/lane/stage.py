@@ -75,7 +75,8 @@ class LaneStage:
         self._source, self._mapping = source, mapping
         self._limits = limits or LaneLimits()
         self._entries = {name: Entry(table) for name, table in mapping.tables.items()}
-        self._renderer = Renderer(source, encode)
+        kits = any("components" in table.feeds for table in mapping.tables.values())
+        self._renderer = Renderer(source, encode, kits)
         self._memo = Memo(mapping.fingerprint)
         self._lookups: Lookups
         self._load_fold: Fold | None = None
@@ -200,8 +201,11 @@ class LaneStage:
             "holding": holding(memo),
             "uncertain": uncertain(memo),
             "position": memo.covered,
+            "covered_us": memo.covered_us,
             "rows": {name: table.rows for name, table in memo.tables.items()},
             "rows_waiting_for_a_lookup": memo.waiting_rows,
+            "rows_parked": memo.unknown_parked,
+            "tables_parked": [name for name, table in memo.tables.items() if table.parked],
             "waits_for": self._waits_for(),
         }
 

@@ -18,7 +18,9 @@ SLICE = 1000
 RESTATE_NAMES = 500
 RESTATE_ENTRIES = 5000
 """Skus or orders, and balances or parts, of one slice of a restatement."""
-KINDS = (b"s", b"i", b"l", b"o")
+KINDS = (b"s", b"i", b"b", b"t", b"l", b"o")
+"""What is restated; a sku by the first of its kinds."""
+SKU_KINDS = frozenset((b"s", b"i", b"b", b"t"))
 
 
 def blocked(memo: Memo) -> bool:
@@ -157,7 +159,8 @@ class WorkLists:
                     return
                 last = name
                 names += 1
-                if kind == b"i" and next(state.scan(b"s" + name[1:] + ZERO), None) is not None:
+                earlier = KINDS[: KINDS.index(kind)] if kind in SKU_KINDS else ()
+                if any(next(state.scan(other + name[1:] + ZERO), None) is not None for other in earlier):
                     continue
                 self.owed.append(encode_owed(_everything(name)))
         memo.restated_since, memo.restating, memo.restating_since = memo.restating_since, None, None

@@ -21,7 +21,7 @@ import msgspec
 from schemas.errors import InvalidInput
 from schemas.records import ItemPart, LocationPart
 from streams.core.mapping.mapping import CompiledMapping
-from streams.core.mapping.model import LookupKey, OrderRow, OutputRow, Posting, RowError
+from streams.core.mapping.model import ComponentRow, LookupKey, OrderRow, OutputRow, Posting, RowError
 
 FOLDER = "examples"
 _ORDER_FILES = {"header": "orders", "line": "order_lines", "shipment": "shipments"}
@@ -70,6 +70,9 @@ def as_columns(output: OutputRow) -> tuple[str, dict[str, Any]]:
     if isinstance(output, Posting):
         file, found = "postings", output._asdict()
         found["view"] = found["view"] or None
+    elif isinstance(output, ComponentRow):
+        file, found = "components", output._asdict()
+        found["sku"] = found.pop("kit")
     elif isinstance(output, OrderRow):
         file, found = _ORDER_FILES[output.kind], {**output.attributes, "part_id": output.part_id}
         found["order_id"] = output.order_id

@@ -58,6 +58,7 @@ FILE_KINDS = {
                 "active": Rule.CONDITION,
             },
         ),
+        FileKind("components", {"sku": Rule.KEY, "component": Rule.KEY, "quantity": Rule.QUANTITY}, {}),
         FileKind(
             "locations",
             {"location": Rule.KEY},
@@ -109,7 +110,7 @@ FILE_KINDS = {
         ),
     )
 }
-_LATER = {"components": "kits", "crosswalk": "crosswalks"}
+_LATER = {"crosswalk": "crosswalks"}
 
 
 def file_kind(file: str) -> tuple[FileKind, str] | str:

@@ -47,6 +47,15 @@ class Posting(NamedTuple):
     quantity: Decimal
 
 
+class ComponentRow(NamedTuple):
+    """One output row of components.sql, checked: keys not NULL, quantity more than zero, scale ≤ 9."""
+
+    kit: str
+    component: str
+    quantity: Decimal
+    """Per kit."""
+
+
 class OrderRow(NamedTuple):
     """One output row of orders.sql, order_lines.sql or shipments.sql."""
 
@@ -62,7 +71,7 @@ class OrderRow(NamedTuple):
     """Status columns whose code source.yaml does not map: attribute is absent, code `status-unmapped`."""
 
 
-OutputRow = Posting | ItemPart | LocationPart | OrderRow
+OutputRow = Posting | ItemPart | ComponentRow | LocationPart | OrderRow
 
 
 class Evaluation(NamedTuple):

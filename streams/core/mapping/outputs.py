@@ -67,7 +67,12 @@ class Binder:
             values[name] = value
         if any(name not in values for name in self.kind.required):
             return []
-        make = {"postings": self._posting, "items": self._item, "locations": self._location}
+        make = {
+            "postings": self._posting,
+            "items": self._item,
+            "components": self._component,
+            "locations": self._location,
+        }
         return make.get(self.kind.name, self._order_row)(values)
 
     def _check_names(self, file: str, nodes: list[exp.Expr]) -> None:
@@ -142,15 +147,28 @@ class Binder:
         else:
             code = "_b"
             lines += [f"_b = BUCKETS.get({bucket.code})", f"if _b is None: bad_bucket({bucket.code})"]
-        lines += [
-            f"_q = {self._number(v['quantity'])}",
+        lines += self._quantity(v["quantity"])
+        due, reference = self._date(v.get("due")), self._plain(v.get("reference"))
+        return [*lines, f"out.append(new(Posting, ({self.view!r}, _s, _w, {code}, {due}, {reference}, _q)))"]
+
+    def _quantity(self, value: Value) -> list[str]:
+        lines = [
+            f"_q = {self._number(value)}",
             "if _q is None: bad_quantity(_q)",
             "if not MINUS_LIMIT < _q < LIMIT: bad_quantity(_q)",
         ]
-        if v["quantity"].scale is None:
-            lines.append("fine_enough(_q)")
-        due, reference = self._date(v.get("due")), self._plain(v.get("reference"))
-        return [*lines, f"out.append(new(Posting, ({self.view!r}, _s, _w, {code}, {due}, {reference}, _q)))"]
+        return [*lines, "fine_enough(_q)"] if value.scale is None else lines
+
+    def _component(self, v: dict[str, Value]) -> list[str]:
+        return [
+            f"_s = {v['sku'].code}",
+            "if not _s or _s[0] == '~': bad_key('sku', _s)",
+            f"_c = {v['component'].code}",
+            "if not _c or _c[0] == '~': bad_key('component', _c)",
+            *self._quantity(v["quantity"]),
+            "if _q <= 0 or _s == _c: bad_component(_s, _c, _q)",
+            "out.append(new(ComponentRow, (_s, _c, _q)))",
+        ]
 
     def _item(self, v: dict[str, Value]) -> list[str]:
         known = [f"sku=_s, name={self._plain(v.get('name'))}, unit={self._plain(v.get('unit'))}"]

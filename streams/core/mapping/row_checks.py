@@ -9,7 +9,7 @@ from typing import Any
 
 from schemas.records import QUANTITY_SCALE, Bucket, ItemPart, LocationPart
 from streams.core.mapping import semantics
-from streams.core.mapping.model import OrderRow, Posting
+from streams.core.mapping.model import ComponentRow, OrderRow, Posting
 from streams.core.mapping.semantics import unmappable
 
 BUCKETS = {bucket.value: bucket for bucket in Bucket if bucket is not Bucket.UNKNOWN}
@@ -32,6 +32,14 @@ def bad_quantity(value: Decimal | None) -> None:
     if value is None:
         raise unmappable("quantity is NULL")
     raise unmappable(f"quantity {value} has more than {_WHOLE_DIGITS} digits before the point")
+
+
+def bad_component(kit: str, component: str, quantity: Decimal) -> None:
+    """Raises RowError when one kit cannot be made of so much of it."""
+    if component == kit:
+        raise unmappable(f"kit {kit!r} is a component of itself")
+    if quantity <= 0:
+        raise unmappable(f"{quantity} of {component!r} in kit {kit!r}: leave the row out with WHERE")
 
 
 def fine_enough(value: Decimal) -> None:
@@ -77,6 +85,7 @@ RUNTIME: dict[str, Any] = {
     "new": tuple.__new__,
     "Posting": Posting,
     "ItemPart": ItemPart,
+    "ComponentRow": ComponentRow,
     "LocationPart": LocationPart,
     "OrderRow": OrderRow,
     "BUCKETS": BUCKETS,
@@ -87,6 +96,7 @@ RUNTIME: dict[str, Any] = {
     "bad_bucket": bad_bucket,
     "bad_quantity": bad_quantity,
     "fine_enough": fine_enough,
+    "bad_component": bad_component,
     "quantity_text": quantity_text,
     "short_text": short_text,
     "map_status": map_status,

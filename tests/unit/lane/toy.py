@@ -8,6 +8,7 @@ purchase(line, quantity)                     inbound
 item(id, code, name)                         items; lookup of stock by id
 factor(id, value, parent)                    lookup of demand by id; leads on to its parent
 orders(id, status)                           order headers
+bill(id, kit, component, quantity)           components; only in `kit_tables`
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import msgspec
 
 from schemas.records import Bucket, ItemPart
 from streams.core.mapping.model import (
+    ComponentRow,
     Evaluation,
     Lookup,
     LookupKey,
@@ -59,11 +61,12 @@ class ToyTable:
         found: tuple[tuple[int, str], ...] = (),
         leads: tuple[tuple[int, str], ...] = (),
         key: str | None = None,
+        feeds: frozenset[str] = frozenset(),
     ) -> None:
         self.name = name
         self.key: tuple[str, ...] = (key or columns[0],)
         self.columns = columns
-        self.feeds: frozenset[str] = frozenset()
+        self.feeds = feeds
         self.buckets = buckets
         self.deletion = deletion
         self._evaluate, self._found, self._leads = evaluate, found, leads
@@ -199,6 +202,17 @@ def tables(*, stock_columns: tuple[str, ...] = ("id", "item", "location", "quant
         ToyTable("toy.orders", ("id", "status"), deletion="cancelled", evaluate=header),
     ]
     return {table.name: table for table in listed}
+
+
+def bill(table: ToyTable, row: Row, lookups: Sequence[LookupSource], rests: Edges, missing: Edges) -> list[OutputRow]:
+    _, kit, component, quantity = row.values
+    return [ComponentRow(kit, component, number(quantity))]
+
+
+def kit_tables() -> dict[str, ToyTable]:
+    """`tables`, and bills of material."""
+    columns = ("id", "kit", "component", "quantity")
+    return {**tables(), "toy.bill": ToyTable("toy.bill", columns, evaluate=bill, feeds=frozenset(("components",)))}
 
 
 class ToyMapping:

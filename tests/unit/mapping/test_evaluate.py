@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from schemas.errors import InvalidInput
 from schemas.records import Bucket, ItemPart, LocationPart
 from streams.core.mapping.examples import evaluate_rows
 from streams.core.mapping.mapping import CompiledMapping, load_mapping
-from streams.core.mapping.model import Evaluation, OrderRow, Posting, RowError
+from streams.core.mapping.model import ComponentRow, Evaluation, OrderRow, Posting, RowError
 from tests.unit.mapping.tables import catalogue, compiled, image
 
 CONFIGS = Path(__file__).parents[3] / "connect-configs"
@@ -216,6 +217,37 @@ def test_items_and_locations() -> None:
     assert set(found) == {ItemPart(sku="A"), LocationPart(location="A", name="A")}
     (item, _) = evaluated(mapping, "i", image(id=1, t="A", b=False, n="3.00"), []).outputs
     assert item == ItemPart(sku="A", tracked=False, backorder_limit=Decimal("3.00"))
+
+
+@pytest.mark.parametrize("kind", ["postgres", "mariadb"])
+def test_components_of_kits(kind: str) -> None:
+    tables = catalogue(kind, f="id:i! kit:t part:i? per:n? scrap:n?", p="id:i! code:t")
+    sql = """SELECT f.kit AS sku, p.code AS component, ROUND(f.per * (1 + COALESCE(f.scrap, 0)), 3) AS quantity
+               FROM f JOIN p ON p.id = f.part WHERE f.per <> 0"""
+    mapping = compiled(tables, components=sql)
+    assert mapping.tables["s.f"].feeds == mapping.tables["s.p"].feeds == {"components"}
+    lookups: list[dict[Any, Any]] = [rows(mapping, "p", image(id=7, code="A"), image(id=8, code="K"))]
+    row: dict[str, Any] = {"id": 1, "kit": "K", "part": 7, "per": "2.00", "scrap": "0.25"}
+    assert evaluated(mapping, "f", image(**row), lookups).outputs == (ComponentRow("K", "A", Decimal("2.500")),)
+    assert evaluated(mapping, "f", image(**{**row, "per": "0.00"}), lookups).outputs == ()
+    assert evaluated(mapping, "f", image(**{**row, "part": 9}), lookups).missing == ((0, (9,)),)
+    for wrong, reason in (
+        ({"per": "-1.00"}, "leave the row out with WHERE"),
+        ({"part": 8}, "a component of itself"),
+        ({"kit": ""}, "sku is empty"),
+    ):
+        with pytest.raises(RowError, match=reason):
+            evaluated(mapping, "f", image(**{**row, **wrong}), lookups)
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [("kit AS sku, part AS component", "column quantity is missing"),
+     ("kit AS sku, part AS component, per AS quantity, per AS due", "components has no column due")],
+)  # fmt: skip
+def test_components_without_or_with_other_columns_are_refused(columns: str, reason: str) -> None:
+    with pytest.raises(InvalidInput, match=reason):
+        compiled(catalogue(f="id:i! kit:t part:t per:n"), components=f"SELECT {columns} FROM f")
 
 
 def test_views_and_companies() -> None:

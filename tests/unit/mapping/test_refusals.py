@@ -107,10 +107,10 @@ def test_every_problem_is_told_at_once_with_its_line() -> None:
  WHERE i = 'x'
    AND nope = 1"""
     with pytest.raises(InvalidInput) as error:
-        compiled(catalogue(**TABLES), postings=sql, components="SELECT 1", stock="SELECT 1", postings__="SELECT 1")
+        compiled(catalogue(**TABLES), postings=sql, crosswalk="SELECT 1", stock="SELECT 1", postings__="SELECT 1")
     places = [line.split(": ")[0] for line in str(error.value).splitlines()]
     assert {"postings.sql:2:8", "postings.sql:4:8", "postings.sql:6:8", "postings.sql:7:8"} <= set(places)
-    assert "kits are not built yet" in str(error.value)
+    assert "crosswalks are not built yet" in str(error.value)
     assert "no output has this name" in str(error.value)
 
 

@@ -60,6 +60,13 @@ def make(random_: random.Random, hint: Any, owner: str = "", name: str = "") -> 
     return makers[hint]()
 
 
+def with_lists(value: Any) -> Any:
+    """The generic library takes a tuple in a nullable field for the name of a branch."""
+    if isinstance(value, dict):
+        return {key: with_lists(inner) for key, inner in value.items()}
+    return [with_lists(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
 @pytest.mark.parametrize("topic", sorted(RECORDS))
 def test_bytes_are_those_of_the_generic_library(topic: str) -> None:
     schema = fastavro.parse_schema(schema_of(topic))
@@ -68,7 +75,7 @@ def test_bytes_are_those_of_the_generic_library(topic: str) -> None:
         record = make(random_, RECORDS[topic])
         data = CODEC.encode(topic, record)
         generic = io.BytesIO()
-        plain = msgspec.to_builtins(record, builtin_types=(Decimal, dt.date, bytes))
+        plain = with_lists(msgspec.to_builtins(record, builtin_types=(Decimal, dt.date, bytes)))
         fastavro.schemaless_writer(generic, schema, plain)
         assert data[HEADER_BYTES:] == generic.getvalue()
         assert CODEC.decode(topic, data) == record
