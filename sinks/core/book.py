@@ -241,6 +241,12 @@ class Book:
                 self._held[key] = waiting
                 self._touch(key, now_us)
 
+    def oldest_us(self) -> int | None:
+        """Since when the first key waits, dirty or held back."""
+        held = min((waiting.since_us for waiting in self._held.values()), default=None)
+        dirty = self.dirty.oldest_us()
+        return held if dirty is None else dirty if held is None else min(held, dirty)
+
     @property
     def _settle_us(self) -> int:
         return int(self.rule.settle_s * SECOND_US)

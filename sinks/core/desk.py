@@ -154,6 +154,11 @@ class Desk:
         """Microseconds until `next_push` may have something because of time alone; 0: now."""
         return max(0, self._not_before_us - now_us, self._bucket.wait_us())
 
+    def oldest_us(self) -> int | None:
+        """Since when the first key waits that is not in a push under way."""
+        both = (self.book.oldest_us(), self._groups.oldest_us())
+        return min((at for at in both if at is not None), default=None)
+
     def __len__(self) -> int:
         return len(self.book.dirty) + len(self._groups)
 

@@ -27,6 +27,11 @@ class Groups:
     def __len__(self) -> int:
         return len(self._group_of)
 
+    def oldest_us(self) -> int | None:
+        """Since when the first key of all groups waits."""
+        groups = (*self._again, *self._suspects)
+        return min((waiting.since_us for group in groups for _, waiting in group), default=None)
+
     def again(self, group: Group) -> None:
         """Make this push again before anything else."""
         self._enter(self._again, group)

@@ -19,6 +19,7 @@ import logging
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
@@ -35,7 +36,10 @@ from sinks.core.complaints import Place
 from sinks.core.desk import Desk, Push, Records
 from sinks.core.offer import order_state_of, promise_of
 from sinks.core.rule import Rule
+from sinks.core.told import Place as Where
+from sinks.core.told import Promised, Stated
 from sinks.workers import wire
+from sinks.workers.told import Teller, promised_by, stated
 from sinks.workers.wire import Outbox, Received
 
 logger = logging.getLogger(__name__)
@@ -48,6 +52,9 @@ RAW_BYTES = 64 << 10
 SECOND_US = 1_000_000
 
 KINDS = {wire.ATP: INVENTORY, wire.ORDER: ORDER}
+ORDERS = "orders"
+STAGES = (INVENTORY, ORDERS)
+"""Whose progress says how far the facts of `rule.tells` are."""
 RULE_INVALID = "channel-rule-invalid"
 
 
@@ -96,6 +103,12 @@ class ChannelWorker:
         self._outbox = Outbox(bootstrap, self._worker, codec)
         self._side_next: dict[tuple[str, int], int] = {}
         self._progress: dict[tuple[int, str], SourceState] = {}
+        self._said: dict[tuple[str, int, str], Stated] = {}
+        """By stage, partition and source, its newest progress."""
+        self._teller = Teller(bootstrap, rule.name)
+        self._outcomes: Counter[str] = Counter()
+        self._ended: dict[Where, int] = {}
+        """Where the end of a partition of facts was met last."""
         self._owned: set[int] = set()
         self._behind: set[tuple[str, int]] = set()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="push")
@@ -121,8 +134,14 @@ class ChannelWorker:
             self._close()
 
     def health(self) -> dict[str, Any]:
-        """For the health answer and `onhand channel status`; made ten times a second, read from another thread."""
-        return self._health
+        """For the health answer and `onhand channel status`; made ten times a second, read from another thread.
+
+        Asks Kafka whether it is there: without it nothing can be told, and the worker waits.
+        """
+        answer = dict(self._health)
+        if not wire.answers(self._side):
+            answer |= {"healthy": False, "ready": False, "error": wire.NO_ANSWER}
+        return answer
 
     def _turn(self) -> None:
         self._read_facts()
@@ -131,6 +150,7 @@ class ChannelWorker:
         if now_us - self._ticked_us >= TICK_US:
             self._ticked_us = now_us
             self.desk.book.tick(now_us)
+            self._state_told(now_us)
             self._health = self._state(now_us)
         if now_us - self._rule_checked_us >= RULE_CHECK_US:
             self._rule_checked_us = now_us
@@ -148,7 +168,7 @@ class ChannelWorker:
             "healthy": True,
             "state": desk.channel_state.value,
             "partitions": sorted(self._owned),
-            "caught_up": bool(self._owned) and not self._behind,
+            "ready": bool(self._owned) and not self._behind,
             "keys": len(desk.book.tellings),
             "waiting": len(desk),
             "oldest_waiting_s": None if oldest_us is None else round((now_us - oldest_us) / SECOND_US, 3),
@@ -156,6 +176,31 @@ class ChannelWorker:
             "last_answer": desk.last_answer,
             "last_accepted_us": desk.last_accepted_us,
             "open_exceptions": len(desk.complaints),
+            "pushed": dict(self._outcomes),
+            "told_up_to_us": self._teller.told_up_to_us(),
+        }
+
+    def _state_told(self, now_us: int) -> None:
+        """One step towards saying up to when the channel has been told all."""
+        if self._behind or not self._owned:
+            return
+        under_way = (
+            min((item.waiting.since_us for item in self._pushing[0].items), default=None) if self._pushing else None
+        )
+        waits = [at for at in (self.desk.oldest_us(), under_way) if at is not None]
+        for progress in self._teller.turn(self._promised, self._positions, min(waits, default=None), now_us):
+            key = f"{progress.stage}/{progress.source}/{progress.partition}"
+            self._outbox.send(wire.PROGRESS, key, progress)
+
+    def _promised(self) -> Promised:
+        return promised_by([stage for stage in STAGES if stage in self.desk.rule.tells], self._owned, self._said)
+
+    def _positions(self) -> dict[Where, int]:
+        """Next offset to read of every partition of facts."""
+        places = [TopicPartition(topic, partition) for topic in KINDS for partition in self._owned]
+        return {
+            (place.topic, place.partition): max(place.offset, self._ended.get((place.topic, place.partition), 0))
+            for place in self._facts.position(places)
         }
 
     def _close(self) -> None:
@@ -185,6 +230,7 @@ class ChannelWorker:
             self._side_next[wire.PUBLICATION, record.partition] = record.offset + 1
             self._recall(record, now_us, foreign=False)
         self._owned |= owned
+        self._teller.forget(self._owned)
         self._behind |= {(place.topic, place.partition) for place in partitions}
         for (partition, source), state in self._progress.items():
             if partition in owned:
@@ -200,6 +246,7 @@ class ChannelWorker:
         self._outbox.settle()
         gone = {place.partition for place in partitions}
         self._owned -= gone
+        self._teller.forget(self._owned)
         self._behind -= {(place.topic, place.partition) for place in partitions}
         self.desk.book.forget(gone)
         for partition in gone:
@@ -239,6 +286,7 @@ class ChannelWorker:
 
     def _reached_end(self, record: Received, now_us: int) -> None:
         place = (record.topic, record.partition)
+        self._ended[place] = record.offset
         if place in self._behind:
             self._behind.discard(place)
             if record.topic == wire.ATP:
@@ -270,11 +318,14 @@ class ChannelWorker:
                 self._recall(record, now_us, foreign=True)
 
     def _note(self, record: Received) -> None:
-        """Inventory's progress, and exceptions that people closed."""
+        """Progress of inventory and orders, and exceptions that people closed."""
         noted = self._decoded(record)
         if isinstance(noted, ExceptionRecord) and record.worker != self._worker:
             self.desk.complaints.recall(noted)
-        elif isinstance(noted, Progress) and noted.stage == INVENTORY and noted.source_time_us is not None:
+        elif isinstance(noted, Progress) and noted.stage in STAGES:
+            self._said[noted.stage, noted.partition, noted.source] = stated(noted)
+            if noted.stage != INVENTORY or noted.source_time_us is None:
+                return
             state = SourceState(noted.source_time_us, noted.uncertain)
             self._progress[noted.partition, noted.source] = state
             if noted.partition in self._owned:
@@ -332,6 +383,7 @@ class ChannelWorker:
         push, future = self._pushing
         self._pushing = None
         answer, at_us = future.result()
+        self._outcomes[answer.outcome.value] += len(push.items)
         if answer.outcome is not Outcome.ACCEPTED:
             logger.warning(
                 "channel %s: %s (%d items): %s", self.desk.rule.name, answer.outcome, len(push.items), answer

@@ -68,14 +68,15 @@ class MetricsWorker:
             self._consumer.close()
 
     def health(self) -> dict[str, Any]:
-        """For the health answer; read from another thread."""
+        """For the health answer; read from another thread.  Asks Kafka whether it is there."""
+        there = wire.answers(self._consumer)
         return {
-            "healthy": self._failures < 3,
-            "caught_up": bool(self._at_end) and all(self._at_end.values()),
+            "healthy": there and self._failures < 3,
+            "ready": bool(self._at_end) and all(list(self._at_end.values())),
             "written": self._written,
             "written_us": self._written_us,
             "failures_in_a_row": self._failures,
-            "error": self._error,
+            "error": "; ".join(filter(None, ("" if there else wire.NO_ANSWER, self._error))),
         }
 
     def _assign(self) -> None:

@@ -81,6 +81,19 @@ _UNRECOVERABLE = frozenset(
 )
 
 
+NO_ANSWER = "Kafka does not answer; it goes on by itself when Kafka is back"
+ANSWER_S = 1.0
+
+
+def answers(client: Consumer) -> bool:
+    """Whether Kafka answers now; from any thread."""
+    try:
+        client.list_topics(PROGRESS, timeout=ANSWER_S)
+    except KafkaException:
+        return False
+    return True
+
+
 def partitions_of(client: Consumer | Producer, topic: str) -> list[int]:
     """Partitions of a topic.  Raises EnvironmentFault when Kafka is not there, or the topic is not."""
     try:

@@ -1,8 +1,9 @@
-"""What to do about the failures that Debezium's connectors were seen to end with."""
+"""What the failures of Debezium's connectors call for, by their words."""
 
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 
 RESNAPSHOT = "onhand source resnapshot {name}"
 CHECK = "onhand source check {name} names the grant or object that is missing; then `onhand source restart {name}`"
@@ -19,10 +20,36 @@ REMEDIES: tuple[tuple[str, str], ...] = (
 )
 """Expression found in the failure → what to do."""
 
+PASSES = re.compile(
+    r"refused|unreachable|unknown ?host|no route|timed? ?out|reset by peer|broken pipe|communications? link"
+    r"|connection .*(closed|lost|attempt failed)|terminating connection|lost connection|disconnect|server closed"
+    r"|failed to connect|fail to connect|can.?t connect|unable to (connect|obtain a JDBC)|\bsocket\b|\bEOF\b|I/O error"
+    r"|starting up|shutting down|shut down|in recovery|too many (connections|clients)|retriable",
+    re.IGNORECASE,
+)
+"""Database, Kafka or network was away."""
+
+
+class Verdict(StrEnum):
+    """What a failure calls for."""
+
+    PASSES = "passes"
+    PERSON = "person"
+    UNKNOWN = "unknown"
+
+
+def verdict_of(failure: str) -> Verdict:
+    """By the words of the exception and its causes."""
+    if any(re.search(pattern, failure, re.IGNORECASE) for pattern, _ in REMEDIES):
+        return Verdict.PERSON
+    return Verdict.PASSES if PASSES.search(failure) else Verdict.UNKNOWN
+
 
 def remedy(name: str, failure: str) -> str:
     """What to do next about a failed connector."""
     for pattern, fix in REMEDIES:
         if re.search(pattern, failure, re.IGNORECASE):
             return fix.format(name=name)
+    if verdict_of(failure) is Verdict.PASSES:
+        return f"The watch starts it again when its database answers; without one, `onhand source restart {name}`"
     return f"Mend the cause, then `onhand source restart {name}`"

@@ -81,9 +81,15 @@ def unreachable(source: Source, at: Target, error: Exception) -> Finding:
     return Finding("M01", ERROR, source.name, at.name, f"cannot connect: {reason}", fix)
 
 
-def binlogs(database: Connection) -> list[str]:
-    """File names of the binlogs the server still has, oldest first."""
-    return [row["log_name"] for row in rows(database, "SHOW BINARY LOGS")]
+def binlogs(database: Connection) -> list[tuple[str, int]]:
+    """(name, bytes) of the binlogs the server still has, oldest first."""
+    return [(row["log_name"], int(row["file_size"])) for row in rows(database, "SHOW BINARY LOGS")]
+
+
+def expire_s(database: Connection) -> float:
+    """How long the server keeps a binlog, s; 0: for ever."""
+    found = rows(database, "SHOW GLOBAL VARIABLES LIKE 'binlog_expire_logs_seconds'")
+    return float(found[0]["value"]) if found else 0.0
 
 
 def is_read(database: Connection) -> bool:

@@ -18,6 +18,7 @@ from streams.connect.failures import remedy
 from streams.connect.findings import Finding, Severity
 from streams.connect.folder import Source
 from streams.connect.preflight import Target, target
+from streams.connect.retention import Growth, Retention, RetentionLimits, of_binlog, of_slot, retention_findings
 from streams.connect.source_log import SourceLog
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
@@ -39,6 +40,10 @@ class SourceStatus:
     database: Mapping[str, Any]
     """PostgreSQL: slot, active, wal_status, behind_bytes; MariaDB: binlog, available, reading."""
     problems: tuple[Finding, ...] = field(default=())
+    retention: Retention | None = None
+    """None: the database was not looked at."""
+    reader: bool | None = None
+    """Somebody reads the slot or the binlog; None: not known."""
 
     @property
     def healthy(self) -> bool:
@@ -55,14 +60,35 @@ class SourceStatus:
             "log_end": self.end,
             "last_record_age_s": None if self.last_record_age_s is None else round(self.last_record_age_s, 1),
             "database": dict(self.database),
+            "behind_bytes": self.retention and self.retention.behind_bytes,
+            "retention_used": self.retention and self.retention.used,
+            "retention_left_s": self.retention and self.retention.left_s,
+            "reader": self.reader,
             "problems": [problem.row() for problem in self.problems],
         }
 
 
+@dataclass(frozen=True, slots=True)
+class _Database:
+    """What was seen in the source's database."""
+
+    state: Mapping[str, Any] = field(default_factory=dict)
+    problems: Sequence[Finding] = ()
+    retention: Retention | None = None
+    reader: bool | None = None
+
+
 def observe(
-    source: Source, client: ConnectClient, bootstrap: str, secrets_dirs: Sequence[Path], now_us: int
+    source: Source,
+    client: ConnectClient,
+    bootstrap: str,
+    secrets_dirs: Sequence[Path],
+    now_us: int,
+    *,
+    limits: RetentionLimits | None = None,
+    growth: Growth | None = None,
 ) -> SourceStatus:
-    """Look at connector, log and database once.
+    """Look at connector, log and database once; with `growth`, kept from look to look, how long WAL lasts.
 
     Raises EnvironmentFault when Kafka Connect or Kafka does not answer; a database that does not is a problem found.
     """
@@ -71,9 +97,17 @@ def observe(
         end = log.end()
         last = log.last()
     age_s = None if last is None else max(0.0, (now_us - last.timestamp_us) / 1e6)
-    database, found = _database(source, client, connector, secrets_dirs)
-    problems = [*_connector_problems(source, connector), *_log_problems(source, connector, age_s), *found]
-    return SourceStatus(source.name, connector, end, age_s, database, tuple(problems))
+    database = _database(source, client, connector, secrets_dirs, now_us / 1e6)
+    retention = database.retention
+    if retention is not None and growth is not None:
+        retention = growth.with_time_left(retention, now_us / 1e6)
+    problems = [
+        *_connector_problems(source, connector),
+        *_log_problems(source, connector, age_s),
+        *database.problems,
+        *retention_findings(source, retention, limits or RetentionLimits()),
+    ]
+    return SourceStatus(source.name, connector, end, age_s, database.state, tuple(problems), retention, database.reader)
 
 
 def _connector_problems(source: Source, connector: ConnectorStatus | None) -> Iterator[Finding]:
@@ -111,22 +145,27 @@ def _log_problems(source: Source, connector: ConnectorStatus | None, age_s: floa
 
 
 def _database(
-    source: Source, client: ConnectClient, connector: ConnectorStatus | None, secrets_dirs: Sequence[Path]
-) -> tuple[dict[str, Any], list[Finding]]:
+    source: Source,
+    client: ConnectClient,
+    connector: ConnectorStatus | None,
+    secrets_dirs: Sequence[Path],
+    now_s: float,
+) -> _Database:
     try:
         at = target(source, secrets_dirs)
     except (InvalidInput, EnvironmentFault) as error:
         place = source.place("database.password")
-        return {}, [Finding("P00", WARNING, source.name, place, f"the database is not looked at: {error}", "Mend it")]
+        message = f"the database is not looked at: {error}"
+        return _Database(problems=[Finding("P00", WARNING, source.name, place, message, "Mend it")])
     running = connector is not None and connector.running
     if source.kind == "postgres":
         return _postgres(source, at, connector is not None, running)
     if source.kind == "mariadb":
-        return _mariadb(source, at, _binlog_read(client, source, connector), running)
-    return {}, []
+        return _mariadb(source, at, _binlog_read(client, source, connector), running, now_s)
+    return _Database()
 
 
-def _postgres(source: Source, at: Target, exists: bool, running: bool) -> tuple[dict[str, Any], list[Finding]]:
+def _postgres(source: Source, at: Target, exists: bool, running: bool) -> _Database:
     import psycopg
 
     from streams.connect import preflight_postgres as postgres
@@ -136,37 +175,46 @@ def _postgres(source: Source, at: Target, exists: bool, running: bool) -> tuple[
         with postgres.connection(at) as database:
             slot = postgres.slot_state(database, name)
     except psycopg.OperationalError as error:
-        return {}, [postgres.unreachable(source, at, error)]
+        return _Database(problems=[postgres.unreachable(source, at, error)])
     if slot is None:
         if not exists:
-            return {"slot": name, "exists": False}, []
+            return _Database({"slot": name, "exists": False})
         message = "the slot is gone: changes since the connector's last record are lost"
         fix = f"onhand source resnapshot {source.name}"
-        return (
-            {"slot": name, "exists": False},
-            [Finding("P06", ERROR, source.name, f"slot {name}", message, fix)],
-        )
+        lost = Finding("P06", ERROR, source.name, f"slot {name}", message, fix)
+        return _Database({"slot": name, "exists": False}, [lost])
     found = list(postgres.slot_findings(source, slot))
     if running and not slot["active"] and not found:
         message = "nobody reads the slot although the connector is RUNNING (a snapshot may be under way)"
         fix = f"If it stays: onhand source restart {source.name}"
         found.append(Finding("P06", WARNING, source.name, f"slot {name}", message, fix))
     state = {key: slot[key] for key in ("active", "wal_status", "behind_bytes", "unconfirmed_bytes")}
-    return {"slot": name, "exists": True, **state}, found
+    lost = slot["wal_status"] == "lost"
+    retention = None if lost else of_slot(slot["behind_bytes"] or 0, slot["safe_wal_size"])
+    return _Database({"slot": name, "exists": True, **state}, found, retention, bool(slot["active"]))
 
 
-def _binlog_read(client: ConnectClient, source: Source, connector: ConnectorStatus | None) -> str | None:
-    """The binlog file of the connector's committed offset; None: it has none."""
+@dataclass(frozen=True, slots=True)
+class _BinlogPlace:
+    """The connector's committed offset."""
+
+    file: str
+    position: int
+    event_s: int | None
+
+
+def _binlog_read(client: ConnectClient, source: Source, connector: ConnectorStatus | None) -> _BinlogPlace | None:
+    """Where the connector must go on; None: it has committed nothing."""
     if connector is None:
         return None
     for entry in client.offsets(source.name):
         offset = entry.get("offset") or {}
         if offset.get("file"):
-            return str(offset["file"])
+            return _BinlogPlace(str(offset["file"]), int(offset.get("pos") or 0), offset.get("ts_sec"))
     return None
 
 
-def _mariadb(source: Source, at: Target, read: str | None, running: bool) -> tuple[dict[str, Any], list[Finding]]:
+def _mariadb(source: Source, at: Target, place: _BinlogPlace | None, running: bool, now_s: float) -> _Database:
     import pymysql
 
     from streams.connect import preflight_mariadb as mariadb
@@ -175,10 +223,13 @@ def _mariadb(source: Source, at: Target, read: str | None, running: bool) -> tup
         with closing(mariadb.connection(at)) as database:
             files = mariadb.binlogs(database)
             reading = mariadb.is_read(database)
+            expire_s = mariadb.expire_s(database)
     except pymysql.err.OperationalError as error:
-        return {}, [mariadb.unreachable(source, at, error)]
+        return _Database(problems=[mariadb.unreachable(source, at, error)])
     found: list[Finding] = []
-    if read is not None and read not in files:
+    names = [name for name, _ in files]
+    read = place.file if place else None
+    if read is not None and read not in names:
         message = f"{read}, where the connector must go on, is purged: changes since then are lost"
         fix = f"onhand source resnapshot {source.name}"
         found.append(Finding("M12", ERROR, source.name, f"binlog {read}", message, fix))
@@ -186,5 +237,8 @@ def _mariadb(source: Source, at: Target, read: str | None, running: bool) -> tup
         message = "nobody reads the binlog although the connector is RUNNING (a snapshot may be under way)"
         fix = f"If it stays: onhand source restart {source.name}"
         found.append(Finding("M13", WARNING, source.name, at.name, message, fix))
-    state = {"binlog": read, "available": read in files if read else None, "reading": reading}
-    return {**state, "oldest": files[0] if files else None, "newest": files[-1] if files else None}, found
+    state = {"binlog": read, "available": read in names if read else None, "reading": reading}
+    state |= {"oldest": names[0] if names else None, "newest": names[-1] if names else None}
+    position, event_s = (place.position, place.event_s) if place else (0, None)
+    retention = of_binlog(files, read, position, event_s, expire_s, now_s)
+    return _Database(state, found, retention, reading)

@@ -115,7 +115,7 @@ class Rig:
     def start_channel(self, **changes: Any) -> subprocess.Popen[bytes]:
         process = self.start("channel", self.channel, **changes)
         name = f"channel-{self.channel}" + (f"@{changes['instance']}" if "instance" in changes else "")
-        wait_until(lambda: self._alive(process) and self.health(name).get("caught_up") is True, f"{name} is ready")
+        wait_until(lambda: self._alive(process) and self.health(name).get("ready") is True, f"{name} is ready")
         return process
 
     def health(self, name: str) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def has_rows(rig: Rig, at_least: int) -> bool:
 
 def test_exactly_once_over_kill_9_and_reports_with_the_worker_and_without(rig: Rig) -> None:
     worker = rig.start("metrics")
-    wait_until(lambda: rig.health("metrics").get("caught_up") is True, "metrics is ready")
+    wait_until(lambda: rig.health("metrics").get("ready") is True, "metrics is ready")
     total = 0
     for round_number in range(3):
         send(rig, range(total, total + 400))
@@ -100,7 +100,7 @@ def test_exactly_once_over_kill_9_and_reports_with_the_worker_and_without(rig: R
             with open_clickhouse("chdb://", rig.settings.data_dir / "clickhouse") as clickhouse:
                 clickhouse.command("TRUNCATE TABLE consumed")
         worker = rig.start("metrics")
-        wait_until(lambda: rig.health("metrics").get("caught_up") is True, "metrics is ready again")
+        wait_until(lambda: rig.health("metrics").get("ready") is True, "metrics is ready again")
     wait_until(lambda: counted(rig)[0] == total, f"{total} rows")
     assert counted(rig) == (total, total)
 
@@ -136,7 +136,7 @@ def test_exactly_once_over_kill_9_and_reports_with_the_worker_and_without(rig: R
 
 def test_what_the_door_refuses_and_a_second_owner(rig: Rig) -> None:
     rig.start("metrics")
-    wait_until(lambda: rig.health("metrics").get("caught_up") is True, "metrics is ready")
+    wait_until(lambda: rig.health("metrics").get("ready") is True, "metrics is ready")
     second = rig.start("metrics", clickhouse_port=0, instance="1")
     assert second.wait(60) == 3
     with open_for_reading(rig.settings) as clickhouse:
@@ -153,7 +153,7 @@ def test_what_the_door_refuses_and_a_second_owner(rig: Rig) -> None:
 
 def test_exceptions_are_reported_by_age_and_only_while_open(rig: Rig) -> None:
     rig.start("metrics")
-    wait_until(lambda: rig.health("metrics").get("caught_up") is True, "metrics is ready")
+    wait_until(lambda: rig.health("metrics").get("ready") is True, "metrics is ready")
     source = uuid.uuid4().hex[:8]
 
     def state(subject: str, status: ExceptionStatus) -> None:
