@@ -75,14 +75,10 @@ CATALOGUE: tuple[Metric, ...] = (
     _gauge("onhand_outputs_owed", "Keys whose outputs the last unit owes", _STAGES),
     _gauge("onhand_epoch", "Epoch of the owner; it rises with every take-over", _STAGES, "partition"),
     _counter("onhand_takeovers_total", "Partitions taken over by this process", _STAGES),
-    _gauge(
-        "onhand_lease_seconds", "Until its group may give its partitions to another owner", _STAGES
-    ),
+    _gauge("onhand_lease_seconds", "Until its group may give its partitions to another owner", _STAGES),
     _gauge("onhand_store_bytes", "Local state on disk", _STAGES),
     # lanes
-    _gauge(
-        "onhand_lane_lag_seconds", "Age of the last commit or heartbeat that is in the outputs", _LANE
-    ),
+    _gauge("onhand_lane_lag_seconds", "Age of the last commit or heartbeat that is in the outputs", _LANE),
     _gauge("onhand_lane_complete", "1: the source was read whole", _LANE),
     _gauge("onhand_lane_holding", "1: only decreases leave", _LANE),
     _gauge("onhand_lane_uncertain", "1: something is parked of which nobody knows what it touches", _LANE),

@@ -172,22 +172,28 @@ class Fold:
     def settle(self) -> None:
         """Evaluate what was touched, then what rests on it; write rows and sums."""
         changed: dict[bytes, Stamp] = {}
+        unheard: dict[bytes, Stamp] = {}  # of tables still being read: nothing that joins them has been evaluated
         pending: list[tuple[bytes, Touched, RowRecord]] = []
+        read = self.memo.read()
         for reference, touched in self.touched.items():
+            heard = changed if read is None or touched.entry.name in read else unheard
             if touched.deleted:
-                self._remove(reference, touched, changed)
-            elif (new := self._enter(reference, touched, changed)) is not None:
+                self._remove(reference, touched, heard)
+            elif (new := self._enter(reference, touched, heard)) is not None:
                 pending.append((reference, touched, new))
-        deferred = self.memo.deferred
         for reference, touched, new in pending:
             self._settled[reference] = None
-            if deferred or new.hole:
+            entry = touched.entry
+            if new.hole:
                 self._put(reference, new)
+            elif read is None or (self.memo.stored is not None and entry.table.joins <= read):
+                self.evaluate(entry, reference, new, touched.row, touched.stamp, touched.raw)
             else:
-                self.evaluate(touched.entry, reference, new, touched.row, touched.stamp, touched.raw)
+                self._put(reference, new)
+                self.memo.note_stored(entry.name)
             self.bad_rows += new.bad
         self.touched.clear()
-        if changed and not deferred:
+        if changed:
             self.reassert(changed)
         self.write_sums()
 

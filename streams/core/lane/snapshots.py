@@ -128,7 +128,8 @@ class Snapshots:
         if not memo.complete:
             memo.silent = True
             memo.evaluating = memo.restating = memo.restating_since = None
-            memo.deferred = memo.deferred or len(self._fold.mapping.lookups) > 0
+            fresh = not (memo.deferred or memo.sweeping or any(table.rows for table in memo.tables.values()))
+            memo.deferred, memo.stored = memo.deferred or len(self._fold.mapping.lookups) > 0, () if fresh else None
 
     def _complete(self, snapshot: Snapshot) -> None:
         memo, faults = self._memo, self._fold.faults

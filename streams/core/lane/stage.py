@@ -390,6 +390,7 @@ class LaneStage:
         memo.tables, memo.mapping = tables, self._mapping.fingerprint
         self.fingerprint = memo.mapping
         memo.silent = memo.deferred = True
+        memo.stored = None
         memo.snapshot_in = memo.snapshot_in and not unknown
         memo.indexing, memo.evaluating, memo.restating = b"r", None, None
         memo.sweeping = tuple(item for item in memo.sweeping if item[0] in tables)

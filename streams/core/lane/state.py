@@ -134,6 +134,9 @@ class Memo(msgspec.Struct, array_like=True):
     """Nothing leaves yet: all of it will be restated at the end (first snapshot, mapping switch)."""
     deferred: bool = False
     """Rows are stored and not evaluated until the snapshot is in."""
+    stored: tuple[str, ...] | None = None
+    """While deferred, and until `evaluating` is done: the tables with rows that are only stored, because what they join
+    had not been read; all others have been evaluated as they came.  None: that is true of any table."""
     snapshot_in: bool = False
     """A whole initial snapshot has come since the rows were last unknown."""
     snapshot_required: bool = False
@@ -175,6 +178,22 @@ class Memo(msgspec.Struct, array_like=True):
     history_until_us: int = 0
     """A state that begins anew runs through what the log has kept: what was written before this instant is history, and
     increases wait until it is in; 0: it is."""
+
+    def read(self) -> frozenset[str] | None:
+        """While rows are only stored: the tables that have been read, so that a row which joins no other is evaluated
+        as it comes.  None: every row is."""
+        if not self.deferred:
+            return None
+        if self.stored is None:
+            return frozenset()
+        if self.snapshot is not None:
+            return self.snapshot.read
+        return frozenset(self.tables) if self.snapshot_in else frozenset()
+
+    def note_stored(self, table: str) -> None:
+        """A row of the table was stored and not evaluated."""
+        if self.stored is not None and table not in self.stored:
+            self.stored = (*self.stored, table)
 
 
 _memo_encoder = msgspec.msgpack.Encoder()

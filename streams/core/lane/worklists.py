@@ -92,7 +92,8 @@ class WorkLists:
     def _speak(self) -> None:
         memo = self._fold.memo
         if memo.deferred:
-            memo.deferred, memo.evaluating = False, b"r"
+            memo.deferred = False
+            self._evaluate_next(memo.stored)
         else:
             memo.silent, memo.restating, memo.restating_since = False, b"s", None
 
@@ -132,12 +133,19 @@ class WorkLists:
 
     def _evaluate(self, cursor: bytes) -> None:
         fold, memo = self._fold, self._fold.memo
-        for done, (key, _) in enumerate(fold.state.scan(b"r", cursor)):
+        prefix = b"r" if memo.stored is None else b"r" + memo.stored[0].encode() + ZERO
+        for done, (key, _) in enumerate(fold.state.scan(prefix, cursor)):
             if done >= SLICE or fold.state.size > FULL_BYTES:
                 memo.evaluating = key
                 return
             fold.evaluate_again(key[1:], NO_STAMP)
-        memo.evaluating = None
+        self._evaluate_next(memo.stored[1:] if memo.stored else ())
+
+    def _evaluate_next(self, stored: tuple[str, ...] | None) -> None:
+        """Go on with these tables; None: with every row."""
+        memo = self._fold.memo
+        memo.stored = stored or None
+        memo.evaluating = None if stored == () else b"r"
 
     def _restate(self, cursor: bytes) -> None:
         """Send everything again, by name; the first unit after the version is known begins it."""

@@ -91,6 +91,11 @@ class Snapshot(msgspec.Struct, array_like=True):
         scan = self.scans.setdefault(table, Scan())
         scan.scanned, scan.status = notification.rows, notification.status
 
+    @property
+    def read(self) -> frozenset[str]:
+        """Tables whose scan is done: at most a row of them is still to come."""
+        return frozenset(name for name, scan in self.scans.items() if scan.status in SUCCEEDED)
+
     def finding(self, table: str) -> tuple[Finding, str]:
         """What may be believed about a table, and why in words."""
         scan = self.scans.get(table)

@@ -46,6 +46,7 @@ class CompiledTable:
         codec: RowCodec,
         feeds: frozenset[str],
         buckets: frozenset[Bucket],
+        joins: frozenset[str],
         deletion: str,
         evaluate: Any | None,
         views: Sequence[tuple[int, Any]],
@@ -56,6 +57,7 @@ class CompiledTable:
         self.columns = codec.columns
         self.feeds = feeds
         self.buckets = buckets
+        self.joins = joins
         self.deletion = deletion
         self.codec = codec
         self.decode = codec.decode
@@ -184,6 +186,7 @@ def compile_mapping(
     feeds: dict[str, set[str]] = {}
     buckets: dict[str, set[Bucket]] = {}
     edges: dict[str, int] = {}
+    joins: dict[str, set[str]] = {}
     files: dict[str, str] = {}
     columns: dict[str, tuple[str, ...]] = {}
     _check_names(source, catalogue, lines or Lines(), prefix + sources.FILE, found)
@@ -201,6 +204,7 @@ def compile_mapping(
                 title = f"    # {name}: {selected.table}"
                 bodies.setdefault(selected.table, []).extend([title, *selected.lines])
                 edges[selected.table] = edges.get(selected.table, 0) + selected.has_edges
+                joins.setdefault(selected.table, set()).update(selected.lookups)
                 for name_of in (selected.table, *selected.lookups):
                     feeds.setdefault(name_of, set()).add(kind[0].name)
                     buckets.setdefault(name_of, set()).update(touched)
@@ -229,6 +233,7 @@ def compile_mapping(
             RowCodec(table, needed, catalogue.kind),
             frozenset(feeds.get(short, ())),
             frozenset(buckets.get(short, ())),
+            frozenset(catalogue.tables[name].name for name in joins.get(short, ())),
             source.deletions.get(short, "removed"),
             evaluators.get(short),
             views,

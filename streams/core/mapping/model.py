@@ -104,6 +104,8 @@ class TableMapping(Protocol):
     """Output files this table can change as driver or lookup: postings, items, …"""
     buckets: frozenset[Bucket]
     """Buckets its postings can touch, as driver or lookup (from the SQL's literals; all of them when not literal)."""
+    joins: frozenset[str]
+    """Tables (`TableMapping.name`) in which evaluation may look something up for a row of this one."""
     deletion: str
     """cancelled | archived | removed: what the delete of a row means (source.yaml `deletions`; default removed)."""
 

@@ -57,12 +57,13 @@ class PlainSelects:
             self.tables[short] = CompiledTable(
                 table,
                 RowCodec(table, needed, catalogue.kind),
-                frozenset(),
-                frozenset(),
-                "removed",
-                functions.get(short),
-                views,
-                chains,
+                feeds=frozenset(),
+                buckets=frozenset(),
+                joins=frozenset(),
+                deletion="removed",
+                evaluate=functions.get(short),
+                views=views,
+                chains=chains,
             )
 
 

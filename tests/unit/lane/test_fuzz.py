@@ -126,7 +126,8 @@ class History:
         content = {table: list(rows.values()) for table, rows in self.rows.items()}
         if self.random.random() < 0.3:
             self.lane.log.snapshot(content, complete=False)
-        self.lane.log.snapshot(content)
+        names = self.random.sample(list(content), len(content))
+        self.lane.log.snapshot(content, names=names, row_early=self.random.random() < 0.5)
         self.resendable = len(self.lane.log.records)
 
     def read_again(self) -> None:
@@ -324,6 +325,11 @@ def no_sku(self: Any, key: bytes, stamp: owed.Stamp) -> None:
 
 BALANCE = owed.Dirty.balance
 
+
+def skip_evaluating(self: worklists.WorkLists, cursor: bytes) -> None:
+    self._evaluate_next(())
+
+
 GUARDS: dict[str, tuple[Any, str, Any]] = {
     "resends are dropped": (Mark, "judge", never_resent),
     "the mark survives a crash": (stage, "load_memo", load_without_mark),
@@ -336,6 +342,7 @@ GUARDS: dict[str, tuple[Any, str, Any]] = {
     "an incremental snapshot sweeps": (snapshots.Snapshots, "_begin_reading", nothing),
     "changed balances leave": (owed.Dirty, "balance", no_sku),
     "the log passes a repeated snapshot": (snapshots.Snapshots, "passed", nothing),
+    "what a snapshot only stored is evaluated": (worklists.WorkLists, "_evaluate", skip_evaluating),
     "owed outputs are drained": (worklists, "drain", lambda state: ([], False)),
 }
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
+from streams.core.lane.fold import Entry, Fold
 from streams.core.log.control import Action
 from tests.unit.lane.conftest import Lane, demand_row, item_row, progress_of, raw, stock_row
 from tests.unit.lane.toy import tables
@@ -25,6 +27,62 @@ def test_a_table_that_the_first_snapshot_skipped_keeps_the_source_incomplete(lan
     assert lane.run().quantities() == {A_ON_HAND: Decimal(5)}
     assert progress_of(lane) == (True, False, False)
     assert lane.exceptions() == {}
+
+
+def evaluated_rows(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Tables of the rows evaluated from now on, one entry for each evaluation."""
+    seen: list[str] = []
+    evaluate = Fold.evaluate
+
+    def noted(fold: Fold, entry: Entry, *rest: Any) -> None:
+        seen.append(entry.name)
+        evaluate(fold, entry, *rest)
+
+    monkeypatch.setattr(Fold, "evaluate", noted)
+    return seen
+
+
+STOCK = {
+    "toy.item": [item_row(n, f"S{n}") for n in range(5)],
+    "toy.stock": [stock_row(n, n % 5, "1") for n in range(9)],
+}
+
+
+@pytest.mark.parametrize("row_early", [False, True])
+def test_a_row_whose_lookups_have_been_read_is_evaluated_as_it_comes(
+    monkeypatch: pytest.MonkeyPatch, row_early: bool
+) -> None:
+    lane = Lane(batch=4)
+    seen = evaluated_rows(lane, monkeypatch)
+    names = ["toy.item", *(name for name in tables() if name != "toy.item")]
+    lane.log.snapshot(STOCK, names=names, row_early=row_early, complete=False)
+    lane.run()
+    assert (seen.count("toy.stock"), seen.count("toy.item")) == (9, 5)
+    lane.log.notify("COMPLETED")
+    assert len(lane.run().quantities()) == 5
+    assert (seen.count("toy.stock"), seen.count("toy.item")) == (9, 5)
+
+
+def test_rows_that_come_before_their_lookups_are_evaluated_once_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    lane = Lane(batch=4)
+    seen = evaluated_rows(lane, monkeypatch)
+    lane.log.snapshot(STOCK, complete=False)
+    lane.feed()
+    lane.runtime.run()
+    assert "toy.stock" not in seen
+    lane.log.notify("COMPLETED")
+    assert len(lane.run().quantities()) == 5
+    assert (seen.count("toy.stock"), seen.count("toy.item")) == (9, 5)
+
+
+def test_a_snapshot_that_begins_again_evaluates_every_row_at_its_end(lane: Lane) -> None:
+    """The aborted one evaluated stock with an item that has another code by now."""
+    names = ["toy.item", *(name for name in tables() if name != "toy.item")]
+    lane.log.snapshot(STOCK, names=names, complete=False)
+    lane.feed()
+    lane.runtime.run()
+    lane.log.snapshot({**STOCK, "toy.item": [item_row(n, f"T{n}") for n in range(5)]}, names=names)
+    assert {key[0] for key in lane.run().quantities()} == {f"T{n}" for n in range(5)}
 
 
 def test_a_table_with_fewer_rows_in_the_log_than_scanned_is_not_believed(lane: Lane) -> None:

@@ -56,6 +56,7 @@ class ToyTable:
         columns: tuple[str, ...],
         *,
         buckets: frozenset[Bucket] = frozenset(),
+        joins: frozenset[str] = frozenset(),
         deletion: str = "removed",
         evaluate: Evaluate | None = None,
         found: tuple[tuple[int, str], ...] = (),
@@ -68,6 +69,7 @@ class ToyTable:
         self.columns = columns
         self.feeds = feeds
         self.buckets = buckets
+        self.joins = joins
         self.deletion = deletion
         self._evaluate, self._found, self._leads = evaluate, found, leads
 
@@ -186,8 +188,14 @@ def tables(*, stock_columns: tuple[str, ...] = ("id", "item", "location", "quant
     hand, claims = frozenset((Bucket.ON_HAND,)), frozenset((Bucket.DEMAND,))
     received, inbound = frozenset((Bucket.RECEIVED,)), frozenset((Bucket.INBOUND,))
     listed = [
-        ToyTable("toy.stock", stock_columns, buckets=hand, evaluate=stock),
-        ToyTable("toy.demand", ("id", "item_code", "quantity", "factor"), buckets=claims, evaluate=demand),
+        ToyTable("toy.stock", stock_columns, buckets=hand, joins=frozenset(("toy.item",)), evaluate=stock),
+        ToyTable(
+            "toy.demand",
+            ("id", "item_code", "quantity", "factor"),
+            buckets=claims,
+            joins=frozenset(("toy.factor",)),
+            evaluate=demand,
+        ),
         ToyTable(
             "toy.receipt",
             ("id", "line", "quantity"),
@@ -312,8 +320,10 @@ class Log:
         names: Sequence[str] | None = None,
         complete: bool = True,
         counts: dict[str, int] | None = None,
+        row_early: bool = False,
     ) -> None:
-        """A whole initial snapshot at the log's present position."""
+        """A whole initial snapshot at the log's present position; `row_early`: the end of a table's scan stands before
+        its last row, as Debezium has it."""
         self.notify("STARTED")
         sequence = json.dumps([None, str(self.lsn)])
         for table in names if names is not None else tables():
@@ -328,6 +338,7 @@ class Log:
                     "ts_us": 1_795_472_000_100_000,
                 }
                 self.write({key_column: row[key_column]}, value)
+            last = self.records.pop() if row_early and rows.get(table) else None
             count = (counts or {}).get(table, len(rows.get(table, [])))
             self.notify(
                 "TABLE_SCAN_COMPLETED",
@@ -335,6 +346,8 @@ class Log:
                 total_rows_scanned=str(count),
                 status="SUCCEEDED",
             )
+            if last is not None:
+                self.records.append(last)
         if complete:
             self.notify("COMPLETED")
 
