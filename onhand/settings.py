@@ -76,6 +76,10 @@ class Settings(BaseSettings):
     """How far ahead ATP looks."""
     inbound_grace_days: int = Field(default=7, ge=0)
     """How long inbound past its date still counts (from tomorrow)."""
+    retention_warn_used: float = Field(default=0.5, gt=0, le=1)
+    """Warn when so much of what a database keeps for its connector (WAL, binlog) is used up; red at 0.9."""
+    retention_warn_left_h: float = Field(default=12.0, ge=0)
+    """Warn when WAL or binlog lasts so many hours more at the present rate; red at 1."""
     instance: str = "0"
     """Tells workers of one group on one machine apart: each has its own store directory."""
 
@@ -98,6 +102,18 @@ class Settings(BaseSettings):
     def sources(self) -> list[str]:
         """Names of the sources that have a mapping, sorted."""
         return sorted(file.parent.name for file in self.connect_configs.glob("*/source.yaml"))
+
+    @property
+    def connector_variables(self) -> dict[str, str]:
+        """What `${onhand:…}` in connector.json may name."""
+        return {
+            "kafka": self.kafka,
+            "secrets": str(self.secrets),
+            "postgres_host": self.postgres_host,
+            "postgres_port": str(self.postgres_port),
+            "mariadb_host": self.mariadb_host,
+            "mariadb_port": str(self.mariadb_port),
+        }
 
     @property
     def secrets(self) -> Path:

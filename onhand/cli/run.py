@@ -59,6 +59,12 @@ def metrics() -> None:
     _run("metrics")
 
 
+@run.command()
+def watch() -> None:
+    """Look after the sources: warn before WAL or binlog is lost, start failed connectors again."""
+    _run("watch")
+
+
 def set_up_logging(level: str = "INFO") -> None:
     """Plain lines with time and level on standard error."""
     logging.basicConfig(level=level, format=LOG_FORMAT, stream=sys.stderr, force=True)

@@ -18,21 +18,9 @@ timeout_option = click.option(
 )
 
 
-def variables(settings: Settings) -> dict[str, str]:
-    """What `${onhand:…}` in connector.json may name."""
-    return {
-        "kafka": settings.kafka,
-        "secrets": str(settings.secrets),
-        "postgres_host": settings.postgres_host,
-        "postgres_port": str(settings.postgres_port),
-        "mariadb_host": settings.mariadb_host,
-        "mariadb_port": str(settings.mariadb_port),
-    }
-
-
 def sources(settings: Settings, names: Sequence[str] = ()) -> list[Source]:
     """The named sources of this project, or all."""
-    return read_sources(settings.connect_configs, names, variables(settings))
+    return read_sources(settings.connect_configs, names, settings.connector_variables)
 
 
 def cluster(settings: Settings, client: ConnectClient, timeout_s: float) -> Cluster:

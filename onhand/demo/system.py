@@ -31,7 +31,7 @@ from schemas.reader import newest_values
 from schemas.records import Progress
 from schemas.registry import connected_codec
 
-PROCESSES = ("source-erp", "source-wms", "inventory", "orders", "channel-shop", "metrics")
+PROCESSES = ("source-erp", "source-wms", "inventory", "orders", "channel-shop", "metrics", "watch")
 SOURCES = ("erp", "wms")
 READY_S = 180.0
 
@@ -40,6 +40,8 @@ Say = Callable[[str], None]
 
 class DemoSystem:
     """Context manager: entered, every process runs and the shop holds a promise of every item."""
+
+    shop_type: type[Shop] = Shop
 
     def __init__(
         self,
@@ -129,7 +131,7 @@ class DemoSystem:
     def _open_shop(self) -> None:
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
         write_private(self.stack.endpoints.secrets / "shop.properties", f"secret={secret}\n")
-        self.shop = Shop(secret, OrderDesk(self.erp, self.business, self.today).place)
+        self.shop = self.shop_type(secret, OrderDesk(self.erp, self.business, self.today).place)
         self.shop.start()
 
     def start_process(self, name: str, *, instance: str = "0") -> Any:

@@ -37,7 +37,7 @@ COMPONENTS = ("postgres", "mariadb", "kafka", "registry", "connect")
 """All of them, in the order of starting."""
 READY_S = 120.0
 """Generous: a cold, busy machine takes its time; a dead component is seen at once all the same."""
-SINGLE_PROCESSES = ("inventory", "orders", "metrics")
+SINGLE_PROCESSES = ("inventory", "orders", "metrics", "watch")
 NAMED_PROCESSES = ("source", "channel")
 
 
@@ -216,7 +216,7 @@ class LocalStack:
     def start_process(
         self, name: str, *, instance: str = "0", environment: Mapping[str, str] | None = None, **overrides: Any
     ) -> Process:
-        """Start `source-<name>`, `inventory`, `orders`, `channel-<name>` or `metrics`.
+        """Start `source-<name>`, `inventory`, `orders`, `channel-<name>`, `metrics` or `watch`.
 
         Another `instance` than "0" is a second worker of the same group, called `<name>@<instance>`.  `overrides` are
         settings of this process alone.  Starting one that has ended starts it anew.
@@ -275,6 +275,7 @@ def configured_processes(settings: Settings) -> list[str]:
         *("inventory", "orders"),
         *(f"channel-{name}" for name in channels),
         "metrics",
+        "watch",
     ]
 
 

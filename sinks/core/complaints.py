@@ -1,4 +1,4 @@
-"""The open exceptions of one channel, as records of exception.v1."""
+"""The open exceptions of one channel or source, as records of exception.v1."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ class Place(NamedTuple):
 class Complaints:
     """Opens each exception once and closes it when its cause is gone."""
 
-    def __init__(self, channel: str) -> None:
-        self._channel = channel
+    def __init__(self, about: str, stage: str = STAGE) -> None:
+        """`about`: the channel's name, or the source's."""
+        self._about, self._stage = about, stage
         self._open: dict[str, ExceptionRecord] = {}
 
     def recall(self, record: ExceptionRecord) -> None:
         """A record of exception.v1, oldest first."""
-        if record.stage != STAGE or record.source != self._channel:
+        if record.stage != self._stage or record.source != self._about:
             return
         if record.status is ExceptionStatus.CLOSED:
             self._open.pop(record.id, None)
@@ -40,15 +41,15 @@ class Complaints:
         self, code: str, subject: str, detail: str, action: str, now_us: int, place: Place | None = None
     ) -> list[ExceptionRecord]:
         """The record to write; nothing when it is open already with the same words."""
-        identity = f"{STAGE}/{self._channel}/{code}/{subject}"
+        identity = self._id(code, subject)
         before = self._open.get(identity)
         if before is not None and before.detail == detail and before.status is ExceptionStatus.OPEN:
             return []
         record = ExceptionRecord(
             id=identity,
             version=now_us,
-            stage=STAGE,
-            source=self._channel,
+            stage=self._stage,
+            source=self._about,
             code=code,
             status=ExceptionStatus.OPEN,
             subject=subject,
@@ -64,11 +65,14 @@ class Complaints:
 
     def close(self, code: str, subject: str, now_us: int) -> list[ExceptionRecord]:
         """The record to write; nothing when it is not open."""
-        record = self._open.pop(f"{STAGE}/{self._channel}/{code}/{subject}", None)
+        record = self._open.pop(self._id(code, subject), None)
         if record is None:
             return []
         closed = ExceptionStatus.CLOSED
         return [msgspec.structs.replace(record, status=closed, version=now_us, updated_us=now_us, closed_us=now_us)]
+
+    def _id(self, code: str, subject: str) -> str:
+        return f"{self._stage}/{self._about}/{code}/{subject}"
 
     def __len__(self) -> int:
         return len(self._open)

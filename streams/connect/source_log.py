@@ -51,6 +51,9 @@ class SourceLog:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._consumer.close()
 
     def end(self) -> int | None:
@@ -73,7 +76,12 @@ class SourceLog:
 
     def last(self) -> LastRecord | None:
         """The newest record; None: the log is empty or not there."""
-        end = self.end()
+        try:
+            return self._newest(self.end())
+        finally:
+            self._consumer.unassign()  # or it would go on fetching what comes
+
+    def _newest(self, end: int | None) -> LastRecord | None:
         # transaction markers and the like take offsets without being records: look a little further back
         for back in (1, 16, 256):
             if not end:

@@ -7,7 +7,7 @@ leaves task RUNNING with a silent log; a failed task leaves the connector RUNNIN
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,15 +87,18 @@ def observe(
     *,
     limits: RetentionLimits | None = None,
     growth: Growth | None = None,
+    log: SourceLog | None = None,
 ) -> SourceStatus:
     """Look at connector, log and database once; with `growth`, kept from look to look, how long WAL lasts.
+
+    `log`: the source's, where one is open already.
 
     Raises EnvironmentFault when Kafka Connect or Kafka does not answer; a database that does not is a problem found.
     """
     connector = client.status(source.name)
-    with SourceLog(bootstrap, source.topic) as log:
-        end = log.end()
-        last = log.last()
+    with nullcontext(log) if log is not None else SourceLog(bootstrap, source.topic) as reading:
+        end = reading.end()
+        last = reading.last()
     age_s = None if last is None else max(0.0, (now_us - last.timestamp_us) / 1e6)
     database = _database(source, client, connector, secrets_dirs, now_us / 1e6)
     retention = database.retention

@@ -81,7 +81,7 @@ def test_every_configured_folder_and_file_is_a_process(tmp_path: Path) -> None:
 
     names = configured_processes(load_settings(project_dir=tmp_path))
 
-    assert names == ["source-erp", "source-wms", "inventory", "orders", "channel-shop", "metrics"]
+    assert names == ["source-erp", "source-wms", "inventory", "orders", "channel-shop", "metrics", "watch"]
 
 
 def test_a_process_gets_the_very_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,164 @@
+"""Looks after the sources: asks Connect and the databases every few seconds, warns, and starts again what may be.
+
+Theory of operation.  A look asks every source side by side, so one that hangs for a while delays the others once.  What
+two looks in a row find is an open exception of stage `source`; when it is gone the exception closes.  A connector that
+failed is started again as `streams.connect.healing` says.  Two watches do no harm: their exceptions have the same ids,
+and a connector is only started again while it is failed.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from onhand.settings import Settings
+from onhand.stack.records import read_record
+from onhand.watch.board import Board
+from onhand.watch.troubles import Troubles
+from schemas.codec import Codec
+from schemas.errors import OnhandError
+from schemas.records import ExceptionRecord
+from sinks.workers import wire
+from sinks.workers.wire import Outbox
+from streams.connect.client import ConnectClient
+from streams.connect.folder import log_topic, read_sources, source_names
+from streams.connect.healing import Healer
+from streams.connect.retention import Growth, RetentionLimits
+from streams.connect.source_log import SourceLog
+from streams.connect.status import SourceStatus, observe
+
+log = logging.getLogger(__name__)
+
+LOOK_US = 5_000_000
+FOLLOW_S = 0.5
+CONNECT_S = 10.0
+STUCK_US = 120_000_000
+THREADS = 8
+
+
+class Watched:
+    """One source, and what the watch remembers of it from look to look."""
+
+    def __init__(self, name: str, settings: Settings, troubles: Troubles) -> None:
+        self.name = name
+        self._settings = settings
+        self._limits = RetentionLimits(settings.retention_warn_used, settings.retention_warn_left_h * 3600)
+        self._log = SourceLog(settings.kafka, log_topic(name))
+        self._troubles = troubles
+        self._healer = Healer()
+        self._growth = Growth()
+        self.row: dict[str, Any] = {}
+
+    def look(self, now_us: int) -> list[ExceptionRecord]:
+        """Ask Connect, the log and the database; start the connector again if it may be; what is to be told."""
+        settings = self._settings
+        try:
+            (source,) = read_sources(settings.connect_configs, [self.name], settings.connector_variables)
+            with ConnectClient(settings.connect_url, timeout_s=CONNECT_S, rebalance_deadline_s=CONNECT_S) as client:
+                status = observe(
+                    source,
+                    client,
+                    settings.kafka,
+                    [settings.secrets],
+                    now_us,
+                    limits=self._limits,
+                    growth=self._growth,
+                    log=self._log,
+                )
+                if self._healer.wants_restart(status, now_us / 1e6):
+                    failure = status.connector.failure if status.connector else ""
+                    log.warning("%s: its connector failed and is started again: %s", self.name, failure)
+                    client.restart(self.name, only_failed=True)
+        except OnhandError as error:
+            self.row = {"source": self.name, "healthy": False, "error": str(error), "restarts": self._healer.restarts}
+            return []
+        self.row = self._row(status)
+        return self._troubles.take(status.problems, now_us)
+
+    def close(self) -> None:
+        self._log.close()
+
+    def _row(self, status: SourceStatus) -> dict[str, Any]:
+        connector = status.connector
+        return {
+            **status.row(),
+            "running": connector is not None and connector.running,
+            "task_states": dict(Counter(task.state for task in connector.tasks)) if connector else {},
+            "restarts": self._healer.restarts,
+        }
+
+
+class Watch:
+    """One process; everything but `health` belongs to one thread."""
+
+    def __init__(self, settings: Settings, codec: Codec, clock_us: Callable[[], int]) -> None:
+        self._settings = settings
+        self._clock_us = clock_us
+        self._board = Board(settings.kafka, codec)
+        self._outbox = Outbox(settings.kafka, "watch", codec)
+        self._sources: dict[str, Watched] = {}
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="look")
+        self._looked_us = clock_us()
+        self._health: dict[str, Any] = {"ready": False}
+
+    def run(self, stop: threading.Event) -> None:
+        """Look until `stop` is set.  Raises Fatal."""
+        try:
+            self._board.catch_up()
+            self._look()
+            while not stop.is_set():
+                self._board.follow(FOLLOW_S)
+                if self._clock_us() - self._looked_us >= LOOK_US:
+                    self._look()
+                self._outbox.poll()
+        finally:
+            self._pool.shutdown()
+            for watched in self._sources.values():
+                watched.close()
+            self._board.close()
+            self._outbox.close()
+
+    def health(self) -> dict[str, Any]:
+        """What was seen last; the watch is well while it looks, however the sources are."""
+        answer = dict(self._health)
+        if not self._board.answers():
+            answer |= {"healthy": False, "error": wire.NO_ANSWER}
+        elif self._clock_us() - self._looked_us > STUCK_US:
+            answer |= {"healthy": False, "error": "it looks no longer: one of the sources hangs"}
+        return answer
+
+    def _look(self) -> None:
+        names = source_names(self._settings.connect_configs)
+        for gone in self._sources.keys() - set(names):
+            self._sources.pop(gone).close()
+        watched = [self._watched(name) for name in names]
+        now_us = self._clock_us()
+        for records in self._pool.map(lambda one: one.look(now_us), watched):
+            for record in records:
+                log.warning("%s is %s: %s", record.id, record.status, record.detail)
+                self._outbox.send(wire.EXCEPTION, record.id, record)
+        self._looked_us = self._clock_us()
+        self._health = self._answer(watched)
+
+    def _watched(self, name: str) -> Watched:
+        if name not in self._sources:
+            troubles = Troubles(name, self._board.exceptions.values())
+            self._sources[name] = Watched(name, self._settings, troubles)
+        return self._sources[name]
+
+    def _answer(self, watched: list[Watched]) -> dict[str, Any]:
+        settings = self._settings
+        record = read_record(settings.data_dir / "run")
+        channels = [file.stem for file in settings.channel_configs.glob("*.yaml")]
+        return {
+            "ready": True,
+            "looked_us": self._looked_us,
+            "sources": [one.row for one in watched],
+            "progress": self._board.stages([one.name for one in watched], channels),
+            "exceptions": self._board.open_exceptions(),
+            "restarts": {row.name: row.restarts for row in record.rows} if record else {},
+        }
