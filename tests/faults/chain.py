@@ -14,6 +14,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from confluent_kafka import Producer
+
 from onhand.demo import databases as db
 from onhand.demo.audit import compare_positions, compare_promises, compare_shop
 from onhand.demo.shop import ShelfTag
@@ -169,11 +171,12 @@ class Chain:
             erp.execute("INSERT INTO erp.ordlin VALUES (%s, 1, %s, 'W1', %s, 0, 0, 20, 0)", [number, sku, pieces * 100])
         return number
 
-    def stocked(self, count: int, *, pieces: int = 20) -> list[str]:
-        """Items that may be sold now and are counted, with so many pieces at least and no backorders."""
+    def stocked(self, count: int, *, pieces: int = 20, last: bool = False) -> list[str]:
+        """Items that may be sold now and are counted, with so many pieces at least and no backorders; by name, first
+        or last ones."""
         found = [
             sku
-            for sku, atp in sorted(self.system.newest("inventory.atp.v1").items())
+            for sku, atp in sorted(self.system.newest("inventory.atp.v1").items(), reverse=last)
             if atp.tracked and atp.active and not atp.backorder_limit and atp.network.available_now >= pieces
         ]
         assert len(found) >= count
@@ -191,7 +194,7 @@ class Chain:
         """The health answer of a process."""
         return ask_health(self.system.settings.data_dir, process)
 
-    def differences(self) -> list[str]:
+    def differences(self, patience_s: float = SETTLE_S) -> list[str]:
         """The demo's audit: promise and position against hand-written SQL, the shop against the promise.
 
         Waits until every commit of now is in every promise, then until nothing differs or the time is up.
@@ -204,10 +207,10 @@ class Chain:
             self.wms("REPLACE INTO onhand_heartbeat (id, ts) VALUES (2, NOW(6))")
             return system.promised_up_to(stopped_us)
 
-        self.wait("the last commit to be in every promise", all_promised)
+        self.wait("the last commit to be in every promise", all_promised, patience_s)
         with db.connect_erp(system.erp) as erp, db.connect_wms(system.wms) as wms:
             facts = read_facts(erp, wms)
-        deadline = time.monotonic() + SETTLE_S
+        deadline = time.monotonic() + patience_s
         while True:
             promises = system.newest("inventory.atp.v1")
             today = dt.datetime.now(dt.UTC).date()
@@ -223,3 +226,17 @@ class Chain:
 
 def _outer_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("ONHAND_")}
+
+
+def write_record(chain: Chain, topic: str, key: bytes | None, value: bytes) -> int:
+    """One record into a topic's partition 0; its offset."""
+    offsets: list[int] = []
+
+    def delivered(error: Any, message: Any) -> None:
+        assert error is None, error
+        offsets.append(message.offset())
+
+    producer = Producer({"bootstrap.servers": chain.system.settings.kafka})
+    producer.produce(topic, value, key, 0, on_delivery=delivered)
+    assert producer.flush(30) == 0
+    return offsets[0]

@@ -6,11 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
 
 from onhand.demo.truth import erp_item
 from schemas.records import Order
-from tests.faults.chain import Chain
+from tests.faults.chain import Chain, write_record
 
 pytestmark = pytest.mark.integration
 
@@ -24,7 +23,7 @@ def test_poison_bytes_in_a_source_log(chain: Chain) -> None:
     chain.wait("the order to be told", lambda: chain.held(waiting) == chain.promises(waiting) < start[waiting])
     start[waiting] = chain.held(waiting)
 
-    offset = write(chain, "cdc.erp", b'{"olordn":%d,"ollinn":1}' % first, POISON)
+    offset = write_record(chain, "cdc.erp", b'{"olordn":%d,"ollinn":1}' % first, POISON)
     chain.erp("UPDATE erp.ordlin SET olqord = 400 WHERE olordn = %s", first)
     chain.line(other, 2)
 
@@ -56,7 +55,7 @@ def test_poison_bytes_of_which_nobody_knows_the_row(chain: Chain) -> None:
     (sku,) = chain.stocked(1)
     with chain.sells_what_is_uncertain():
         held = chain.held(sku)
-        offset = write(chain, "cdc.wms", None, POISON)
+        offset = write_record(chain, "cdc.wms", None, POISON)
         chain.wait("the source to be uncertain", lambda: chain.lane("wms").uncertain)
         found = chain.exception("poison-record")
         assert (found.source, found.topic, found.offset, found.raw) == ("wms", "cdc.wms", offset, POISON)
@@ -152,17 +151,3 @@ def document(chain: Chain, *arguments: str) -> Any:
     done = chain.command("exceptions", *arguments, "--json")
     assert done.code == 0, done.text
     return json.loads(done.out)
-
-
-def write(chain: Chain, topic: str, key: bytes | None, value: bytes) -> int:
-    """One record into a topic's partition 0; its offset."""
-    offsets: list[int] = []
-
-    def delivered(error: Any, message: Any) -> None:
-        assert error is None, error
-        offsets.append(message.offset())
-
-    producer = Producer({"bootstrap.servers": chain.system.settings.kafka})
-    producer.produce(topic, value, key, 0, on_delivery=delivered)
-    assert producer.flush(30) == 0
-    return offsets[0]

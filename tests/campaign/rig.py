@@ -1,0 +1,120 @@
+"""The running chain as a fault sees it, and what an operator may do to it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from onhand.demo.traffic import Traffic
+from onhand.stack.records import Row, State
+from tests.campaign.system import CampaignSystem, Probe, reserve_probes
+from tests.faults.chain import Chain
+
+REPOSITORY = Path(__file__).parents[2]
+STATE = {
+    "source-erp": "state/lane-erp/0",
+    "source-wms": "state/lane-wms/0",
+    "inventory": "state/inventory/0",
+    "orders": "state/orders/0",
+    "metrics": "clickhouse",
+    "kafka": "kafka",
+}
+"""Where a process keeps what it needs, below the data directory."""
+
+
+class Rig(Chain):
+    """A chain with proxies, probes and what the scenario under way has to say."""
+
+    system: CampaignSystem
+    traffic_now: Traffic | None = None
+
+    def __init__(self, system: CampaignSystem, project: Path) -> None:
+        super().__init__(system, project)
+        self.probes: tuple[Probe, Probe] = reserve_probes(self)
+        self.operator: list[str] = []
+        """Commands a person had to give in this scenario."""
+        self._watermarks = Consumer(
+            {"bootstrap.servers": system.settings.kafka, "group.id": "campaign-looks", "log_level": 0}
+        )
+
+    def close(self) -> None:
+        self._watermarks.close()
+
+    # ------------------------------------------------------------ looking
+
+    def row(self, name: str) -> Row:
+        """What the supervisor knows of a process."""
+        return next(row for row in self.system.stack.rows() if row.name == name)
+
+    def works(self, name: str) -> bool:
+        """It answers well; a stage owns its partitions, a channel has caught up."""
+        row = self.row(name)
+        if row.state is not State.RUNNING:
+            return False
+        if row.component:
+            return True
+        health = self.health(name)
+        caught_up = health.get("caught_up", True) or not name.startswith("channel-")
+        return bool(health["healthy"] and health.get("ready", True) and caught_up)
+
+    def all_work(self) -> bool:
+        """Servers and processes; additional workers of a group do not count."""
+        return all(self.works(row.name) for row in self.system.stack.rows() if "@" not in row.name)
+
+    def business(self) -> int:
+        """Transactions so far, committed or refused by a database that was away."""
+        if self.traffic_now is None:
+            return 0
+        schedule = self.traffic_now.schedule
+        return schedule.counts.total() + len(schedule.failures)
+
+    def end(self, topic: str, partition: int = 0) -> int | None:
+        """Next offset of a partition; None: Kafka does not say."""
+        try:
+            return int(self._watermarks.get_watermark_offsets(TopicPartition(topic, partition), timeout=1.0)[1])
+        except KafkaException:
+            return None
+
+    def state_of(self, name: str) -> Path:
+        """The folder of a process's state."""
+        return self.system.settings.data_dir / STATE[name]
+
+    # ------------------------------------------------------------ doing
+
+    def person(self, *arguments: str, may_fail: bool = False) -> str:
+        """A command that somebody has to give; its output."""
+        self.operator.append("onhand " + " ".join(arguments))
+        done = self.command(*arguments)
+        if done.code and not may_fail:
+            raise AssertionError(f"onhand {' '.join(arguments)}: exit {done.code}\n{done.text}")
+        return done.text
+
+    def release_what_waits(self, source: str) -> None:
+        """Let a sweep go ahead that asks for a person: in this small business 5 % of a table is a few rows."""
+        for record in self.exceptions("sweep-waits", source=source):
+            self.person("source", "release", source, record.id, "--why", "the campaign's tables are small")
+
+
+@contextmanager
+def running_rig(items: int, seed: int) -> Iterator[Rig]:
+    """The whole chain on a project folder and data directory of its own, wiped afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="onhand-campaign-"))
+    folder.chmod(0o755)  # the databases' users must reach it
+    try:
+        for name in ("connect-configs", "channel-configs"):
+            shutil.copytree(REPOSITORY / name, folder / "project" / name)
+        project = folder / "project"
+        with CampaignSystem(folder / "data", items=items, seed=seed, project_dir=project) as system:
+            rig = Rig(system, project)
+            rig.wait("everything to work", rig.all_work)
+            try:
+                yield rig
+            finally:
+                rig.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
