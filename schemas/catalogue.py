@@ -38,6 +38,9 @@ class Topic(BaseModel):
     """A record is not compacted away sooner, with cleanup compact."""
     delete_retention_ms: int | None = Field(default=None, ge=0)
     """How long a tombstone stays visible, with cleanup compact."""
+    segment_bytes: int | None = Field(default=None, ge=1 << 20)
+    """Size of a log segment; only closed ones are compacted, so a topic that says little again and again needs small
+    ones, or whoever reads it from the beginning reads days of it.  None: the broker's, 1 GiB."""
     max_message_bytes: int = Field(ge=1024)
     """Largest record batch."""
     producers: tuple[str, ...] = Field(min_length=1)
@@ -69,6 +72,7 @@ class Topic(BaseModel):
             "cleanup.policy": self.cleanup,
             "max.message.bytes": self.max_message_bytes,
             "retention.ms": self.retention_ms,
+            "segment.bytes": self.segment_bytes,
             "min.compaction.lag.ms": self.min_compaction_lag_ms,
             "delete.retention.ms": self.delete_retention_ms,
         }

@@ -19,7 +19,10 @@ CHANNEL = "channel-"
 
 
 class Board:
-    """Newest progress by (stage, source, partition), open exceptions by id."""
+    """Newest progress by (stage, source, partition), open exceptions by id.
+
+    One thread reads; `answers`, `stages` and `open_exceptions` may be asked from others.
+    """
 
     def __init__(self, bootstrap: str, codec: Codec) -> None:
         self._codec = codec
@@ -54,14 +57,14 @@ class Board:
         """How far each stage is with each source over all its partitions; what is not configured is left out."""
         known = {*STAGES, *(CHANNEL + channel for channel in channels)}
         together: dict[tuple[str, str], list[Progress]] = {}
-        for (stage, source, _), progress in sorted(self._progress.items()):
+        for (stage, source, _), progress in sorted(dict(self._progress).items()):
             if stage in known and source in sources:
                 together.setdefault((stage, source), []).append(progress)
         return [summary(stage, source, each) for (stage, source), each in together.items()]
 
     def open_exceptions(self) -> list[dict[str, Any]]:
         """Counted by stage and code."""
-        counts = Counter((record.stage, record.code) for record in self.exceptions.values())
+        counts = Counter((record.stage, record.code) for record in list(self.exceptions.values()))
         return [{"stage": stage, "code": code, "count": count} for (stage, code), count in sorted(counts.items())]
 
     def _take(self, record: Received) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from schemas.intervals import is_over
 from schemas.records import ExceptionRecord
 from sinks.core.complaints import Complaints
 from streams.connect.findings import Finding, Severity
@@ -53,7 +54,7 @@ class Troubles:
                 found.setdefault(code, problem)
         records = []
         for code in sorted(found.keys() & self._seen):
-            if now_us - self._stated_us.get(code, -AGAIN_US) >= AGAIN_US:
+            if is_over(self._stated_us.get(code, -AGAIN_US), AGAIN_US, now_us):
                 self._stated_us[code] = now_us
                 problem = found[code]
                 records += self._complaints.open(code, self._source, problem.message, problem.fix, now_us)

@@ -21,6 +21,7 @@ from onhand.watch.board import Board
 from onhand.watch.troubles import Troubles
 from schemas.codec import Codec
 from schemas.errors import OnhandError
+from schemas.intervals import is_over
 from schemas.records import ExceptionRecord
 from sinks.workers import wire
 from sinks.workers.wire import Outbox
@@ -103,7 +104,7 @@ class Watch:
         self._sources: dict[str, Watched] = {}
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="look")
         self._looked_us = clock_us()
-        self._health: dict[str, Any] = {"ready": False}
+        self._health: dict[str, Any] = {"ready": False, "names": [], "channels": []}
 
     def run(self, stop: threading.Event) -> None:
         """Look until `stop` is set.  Raises Fatal."""
@@ -112,7 +113,7 @@ class Watch:
             self._look()
             while not stop.is_set():
                 self._board.follow(FOLLOW_S)
-                if self._clock_us() - self._looked_us >= LOOK_US:
+                if is_over(self._looked_us, LOOK_US, self._clock_us()):
                     self._look()
                 self._outbox.poll()
         finally:
@@ -124,10 +125,13 @@ class Watch:
 
     def health(self) -> dict[str, Any]:
         """What was seen last; the watch is well while it looks, however the sources are."""
-        answer = dict(self._health)
+        answer = self._health | {
+            "progress": self._board.stages(self._health["names"], self._health["channels"]),
+            "exceptions": self._board.open_exceptions(),
+        }
         if not self._board.answers():
             answer |= {"healthy": False, "error": wire.NO_ANSWER}
-        elif self._clock_us() - self._looked_us > STUCK_US:
+        elif is_over(self._looked_us, STUCK_US, self._clock_us()):
             answer |= {"healthy": False, "error": "it looks no longer: one of the sources hangs"}
         return answer
 
@@ -153,12 +157,11 @@ class Watch:
     def _answer(self, watched: list[Watched]) -> dict[str, Any]:
         settings = self._settings
         record = read_record(settings.data_dir / "run")
-        channels = [file.stem for file in settings.channel_configs.glob("*.yaml")]
         return {
             "ready": True,
             "looked_us": self._looked_us,
+            "names": [one.name for one in watched],
+            "channels": sorted(file.stem for file in settings.channel_configs.glob("*.yaml")),
             "sources": [one.row for one in watched],
-            "progress": self._board.stages([one.name for one in watched], channels),
-            "exceptions": self._board.open_exceptions(),
             "restarts": {row.name: row.restarts for row in record.rows} if record else {},
         }

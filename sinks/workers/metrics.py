@@ -16,6 +16,7 @@ from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from schemas.codec import Codec
 from schemas.errors import PoisonRecord
+from schemas.intervals import is_over
 from schemas.records import ExceptionRecord, Progress, Publication
 from sinks.clickhouse.writer import MetricsWriter
 from sinks.core.book import CONTROL
@@ -48,7 +49,9 @@ class MetricsWorker:
         self._exceptions: list[tuple[int, ExceptionRecord]] = []
         self._positions: dict[tuple[str, int], int] = {}
         self._since_us = 0
-        self._at_end: dict[tuple[str, int], bool] = {}
+        self._behind: set[tuple[str, int]] = set()
+        """Partitions whose end has not been met since the start."""
+        self._assigned = False
         self._written = 0
         self._failures = 0
         self._error = ""
@@ -72,7 +75,7 @@ class MetricsWorker:
         there = wire.answers(self._consumer)
         return {
             "healthy": there and self._failures < 3,
-            "ready": bool(self._at_end) and all(list(self._at_end.values())),
+            "ready": self._assigned and not self._behind,
             "written": self._written,
             "written_us": self._written_us,
             "failures_in_a_row": self._failures,
@@ -96,8 +99,9 @@ class MetricsWorker:
                     offset = first
                 place.offset = offset
                 places.append(place)
-                self._at_end[topic, partition] = False
+                self._behind.add((topic, partition))
         self._consumer.assign(places)
+        self._assigned = True
 
     def _read(self) -> None:
         for message in self._consumer.consume(2000, POLL_S):
@@ -107,8 +111,8 @@ class MetricsWorker:
 
     def _take(self, record: Received) -> None:
         place = (record.topic, record.partition)
-        self._at_end[place] = record.end
         if record.end:
+            self._behind.discard(place)
             return
         if not self._positions:
             self._since_us = self._clock_us()
@@ -131,7 +135,7 @@ class MetricsWorker:
         if not self._positions:
             return False
         records = len(self._publications) + len(self._exceptions)
-        return records >= BATCH_RECORDS or self._clock_us() - self._since_us >= BATCH_US
+        return records >= BATCH_RECORDS or is_over(self._since_us, BATCH_US, self._clock_us())
 
     def _write(self, stop: threading.Event) -> None:
         """Until ClickHouse takes it, or the process ends: then the batch is read again at the next start."""
