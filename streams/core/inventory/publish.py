@@ -4,7 +4,8 @@
 * It rests on every source that owns a bucket at its locations, also one that has said nothing of the sku, and on no
   other: a channel judges staleness by them.
 * While a source it rests on is not ready, a promise that once was complete is *held*: day by day the lower of what was
-  said last and of what would be said now, so only decreases leave.  One that never was complete says so.
+  said last and of what would be said now, so only decreases leave.  One that never was complete says so, once what its
+  source holds has been read: until then a sku is only folded, and everything is made when the source is complete.
 * The stamps of a change wait until a complete promise shows it: no channel is told an incomplete one.
 * Messages are bounded: they carry sums, and of very many dates the finer steps are merged downwards.
 """
@@ -21,6 +22,7 @@ from schemas.records import Atp, Bucket, Drift, Item, LocationAtp, Position, Pos
 from streams.core.inventory import drift
 from streams.core.inventory.clock import Calendar, move_wake
 from streams.core.inventory.exceptions import Finding, reconcile
+from streams.core.inventory.made import Said, decode_atp
 from streams.core.inventory.promise import (
     Promise,
     available_on,
@@ -33,6 +35,7 @@ from streams.core.inventory.sources import Sources
 from streams.core.inventory.state import ZERO, Made, Sku, decode_made, encode, sku_key
 from streams.core.inventory.working import Working
 from streams.core.ownership import ANY, Ownership
+from streams.core.unit import View
 
 MAX_LINES = 5_000
 """Lines of a position; above it, due dates are merged."""
@@ -40,9 +43,6 @@ MAX_STEPS = 20_000
 """Steps of a promise over all locations; above it, steps are merged downwards."""
 
 _CONTENT = msgspec.msgpack.Encoder(decimal_format="string")
-decode_atp = msgspec.msgpack.Decoder(Atp).decode
-decode_position = msgspec.msgpack.Decoder(Position).decode
-decode_item = msgspec.msgpack.Decoder(Item).decode
 
 _NO_ITEM = Item(sku="", version=0, source="")
 
@@ -63,6 +63,8 @@ class Publisher:
 
     def __init__(self, rules: Rules, sources: Sources, calendar: Calendar) -> None:
         self._rules, self._sources, self._calendar = rules, sources, calendar
+        self.made: dict[bytes, tuple[Said, Made]] = {}
+        """What this unit has made, as the state holds it: it is about to be rendered."""
 
     def publish(self, working: Working, sku: str) -> list[bytes]:
         """Make what leaves for a folded sku; the owed keys."""
@@ -74,6 +76,8 @@ class Publisher:
         locations.update(key[0] for key in record.sums)
         needed = self._sources.needed(locations)
         ready = self._sources.all_ready(needed)
+        if not ready and self._sources.being_read(record.cause) and not _was_made(state, sku):
+            return []
         uncertain = bool(record.uncertain) or any(self._sources.uncertain(source) for source in needed)
         todays = self._calendar.todays(locations)
         promise = compute(
@@ -145,8 +149,12 @@ class Publisher:
         content = _CONTENT.encode(output)
         if stored is not None and decode_made(stored).content == content:
             return False
-        working.state.put(key, encode(Made(content, record.versions, stamps, cause)))
+        self._keep(working.state, key, output, Made(content, record.versions, stamps, cause))
         return True
+
+    def _keep(self, state: View, key: bytes, output: Said, made: Made) -> None:
+        state.put(key, encode(made))
+        self.made[key] = (output, made)
 
     def _make_promise(
         self,
@@ -193,7 +201,7 @@ class Publisher:
         same_sources = made is not None and made.source_versions.keys() == rests_on.keys()
         if made is not None and same_sources and (made.content == content or _same(decode_atp(made.content), told)):
             return False
-        working.state.put(key, encode(Made(content, rests_on, stamps, cause)))
+        self._keep(working.state, key, told, Made(content, rests_on, stamps, cause))
         return True
 
     def _overdue(self, sku: str, promise: Promise) -> list[Finding]:
@@ -214,6 +222,12 @@ class Publisher:
                 )
             )
         return found
+
+
+def _was_made(state: View, sku: str) -> bool:
+    """Something of the sku has been said."""
+    key = sku.encode()
+    return state.get(b"p" + key) is not None or state.get(b"a" + key) is not None
 
 
 def _lowest(promise: Promise) -> Decimal:

@@ -84,6 +84,11 @@ class Sources:
         progress = found.progress if found else None
         return progress is not None and progress.complete and not progress.holding and source not in self.withdrawals
 
+    def being_read(self, source: str) -> bool:
+        """It speaks, and has not been read whole yet: when it has, every promise is made anew."""
+        found = self._states.get(source)
+        return found is not None and (found.progress is None or not found.progress.complete)
+
     def uncertain(self, source: str) -> bool:
         found = self._states.get(source)
         return found is not None and found.progress is not None and found.progress.uncertain

@@ -20,17 +20,16 @@ from streams.core.inventory import exceptions
 from streams.core.inventory.balances import receive, withdraw, withdraw_item
 from streams.core.inventory.clock import Calendar, due_wakes
 from streams.core.inventory.locations import Locations
-from streams.core.inventory.publish import Publisher, Rules, decode_atp, decode_item, decode_position
+from streams.core.inventory.made import finished, load_made
+from streams.core.inventory.publish import Publisher, Rules
 from streams.core.inventory.sources import Sources, stated
 from streams.core.inventory.state import (
     EXACT,
     RECOMPUTE_KEY,
     STATE_FORMAT,
-    Made,
     Recompute,
     Withdraw,
     decode_claim,
-    decode_made,
     decode_recompute,
     decode_sku,
     encode,
@@ -47,6 +46,7 @@ PROGRESS_TOPIC = "progress.v1"
 EXCEPTION_TOPIC = "exception.v1"
 
 _OWED = {POSITION_TOPIC: b"p", ATP_TOPIC: b"a", ITEM_TOPIC: b"i"}
+_TOPICS = {kind: topic for topic, kind in _OWED.items()}
 _SLICE = 300
 """Skus of a work list in one unit: between two slices new messages get their turn."""
 _UNIT_BYTES = UNIT_BYTES // 2
@@ -151,6 +151,7 @@ class InventoryStage:
     def _begin(self, state: View, now_us: int) -> tuple[Working, list[bytes]]:
         """What earlier units left to be done first, in this one."""
         self._calendar.at(now_us)
+        self._publisher.made.clear()
         exceptions.forget_closed(state)
         owed = [] if self._listed else self._sources.state_covered(state)
         return Working(state, self._rules.ownership, self._rule, now_us), owed
@@ -309,29 +310,10 @@ class InventoryStage:
             return Output(EXCEPTION_TOPIC, key, self._encode(EXCEPTION_TOPIC, exception))
         if kind == b"g":
             return self._render_progress(state, key.decode(), version, now_us)
-        topic = {b"a": ATP_TOPIC, b"p": POSITION_TOPIC, b"i": ITEM_TOPIC}[kind]
-        stored = state.get(owed)
-        value = self._finished(topic, decode_made(stored), version, now_us) if stored is not None else None
+        topic = _TOPICS[kind]
+        found = self._publisher.made.get(owed) or load_made(state, owed)
+        value = self._encode(topic, finished(*found, version, now_us)) if found is not None else None
         return Output(topic, key, value, self._partition)
-
-    def _finished(self, topic: str, made: Made, version: int, now_us: int) -> bytes:
-        if topic == ITEM_TOPIC:
-            return self._encode(topic, msgspec.structs.replace(decode_item(made.content), version=version))
-        stamps = msgspec.structs.replace(made.stamps, promised_us=now_us)
-        record: msgspec.Struct
-        if topic == ATP_TOPIC:
-            record = msgspec.structs.replace(
-                decode_atp(made.content),
-                version=version,
-                source_versions=made.source_versions,
-                stamps=stamps,
-                cause=made.cause,
-            )
-        else:
-            record = msgspec.structs.replace(
-                decode_position(made.content), version=version, source_versions=made.source_versions, stamps=stamps
-            )
-        return self._encode(topic, record)
 
     def _render_progress(self, state: View, source: str, version: int, now_us: int) -> Output | None:
         progress = stated(state, source)

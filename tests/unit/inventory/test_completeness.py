@@ -82,6 +82,29 @@ def test_a_sku_that_first_appears_while_a_source_holds_is_not_promised_yet() -> 
     assert (inventory.atp("B").complete, inventory.now("B")) == (True, 3)
 
 
+def test_what_a_source_tells_while_it_is_read_is_made_once_when_it_has_been() -> None:
+    inventory = Inventory(ready=["erp", "shop"])
+    inventory.say("erp", "OLD", balance("N", "demand", 1, "L1"))
+    inventory.progress("wms", complete=False)
+    for quantity in (1, 2, 3):
+        inventory.say("wms", "A", balance("N", "on_hand", quantity), item=ItemPart(sku="A"))
+    assert (inventory.position("A"), inventory.atp("A"), inventory.item("A")) == (None, None, None)
+    inventory.say("wms", "OLD", balance("N", "on_hand", 5))
+    assert inventory.position("OLD").lines[-1].quantity == 5, "what was told before is told on"
+    inventory.progress("wms")
+    assert (inventory.now("A"), inventory.position("A").complete, inventory.item("A").source) == (3, True, "wms")
+    assert inventory.sent("item.v1") == 1
+    assert inventory.told("A") == [3]
+
+
+def test_a_sku_of_a_source_that_is_read_is_made_when_its_promise_does_not_need_that_source() -> None:
+    inventory = Inventory(ownership_of(reserved="[]"), ready=("erp", "wms"))
+    inventory.progress("ledger", complete=False)
+    inventory.say("ledger", "A", balance("N", "on_hand", 9))
+    inventory.say("wms", "A", balance("N", "on_hand", 10))
+    assert (inventory.atp("A").complete, inventory.now("A")) == (True, 10)
+
+
 def test_what_vanishes_while_a_source_holds_is_nothing_and_no_tombstone() -> None:
     inventory = Inventory()
     inventory.say("wms", "A", balance("N", "on_hand", 10), item=ItemPart(sku="A", tracked=False))
