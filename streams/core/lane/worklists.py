@@ -15,7 +15,7 @@ from streams.core.lane.waiting import drop_superseded
 
 SLICE = 1000
 """Rows of one slice."""
-RESTATE_NAMES = 500
+RESTATE_NAMES = 2000
 RESTATE_ENTRIES = 5000
 """Skus or orders, and balances or parts, of one slice of a restatement."""
 KINDS = (b"s", b"i", b"b", b"t", b"l", b"o")
