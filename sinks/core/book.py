@@ -62,6 +62,7 @@ class Book:
         self.tellings: dict[Key, Telling] = {}
         self.dirty = DirtyMap()
         self._later: list[tuple[int, Key]] = []
+        self._ticked_us = 0
         self._held: dict[Key, Waiting] = {}
         self._sources: dict[tuple[int, str], SourceState] = {}
         self._source_steps: dict[int, dict[str, int]] = {}
@@ -128,6 +129,9 @@ class Book:
         """Time passes: sources become stale, doubts and held items come due."""
         for partition, source in list(self._sources):
             self._step(partition, source, now_us)
+        if now_us < self._ticked_us:
+            self._clock_was_set_back(now_us)
+        self._ticked_us = now_us
         while self._later and self._later[0][0] <= now_us:
             _, key = heapq.heappop(self._later)
             telling = self.tellings.get(key)
@@ -137,6 +141,16 @@ class Book:
             if doubted_us is not None and now_us >= doubted_us + self._settle_us and telling.is_settled:
                 telling.renew = True
             self._touch(key, now_us)
+
+    def _clock_was_set_back(self, now_us: int) -> None:
+        """What waits for an instant comes due now, and a request in doubt was sent now: else they would wait for as
+        long as the clock was wrong."""
+        self._later = [(min(at_us, now_us), key) for at_us, key in self._later]
+        heapq.heapify(self._later)
+        for key, telling in self.tellings.items():
+            if telling.in_doubt_us is not None and telling.in_doubt_us > now_us:
+                telling.was_sent_by(now_us)
+                self._confirm_later(key, telling)
 
     def forget(self, partitions: Collection[int]) -> None:
         """Partitions that belong to another worker now."""

@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from schemas.intervals import is_over
 from schemas.records import ExceptionRecord, Publication, PublicationState
 from sinks.core.answer import Answer, Outcome
 from sinks.core.book import CONTROL, EVERY_KEY, SECOND_US, Book
@@ -107,7 +108,7 @@ class Desk:
         self.last_accepted_us: int | None = None
         self._groups = Groups()
         self._bucket = TokenBucket(rule.pace.per_second, rule.pace.burst, now_us)
-        self._not_before_us = 0
+        self._waits_since_us = self._not_before_us = 0
         self._ordered_us = 0
         self._probed: set[Key] = set()
 
@@ -132,7 +133,7 @@ class Desk:
 
     def next_push(self, now_us: int) -> Push | None:
         """What to push now; None: nothing, or not yet.  Its intents must be durable before it is pushed."""
-        if self.channel_state is not ChannelState.RUNNING or now_us < self._not_before_us:
+        if self.channel_state is not ChannelState.RUNNING or not self._may_try(now_us):
             return None
         while self._groups or self.book.dirty:
             tokens = self._bucket.available(now_us)
@@ -152,7 +153,12 @@ class Desk:
 
     def wait_us(self, now_us: int) -> int:
         """Microseconds until `next_push` may have something because of time alone; 0: now."""
-        return max(0, self._not_before_us - now_us, self._bucket.wait_us())
+        paused_us = 0 if self._may_try(now_us) else self._not_before_us - now_us
+        return max(paused_us, self._bucket.wait_us())
+
+    def _may_try(self, now_us: int) -> bool:
+        """No pause after a failure runs."""
+        return is_over(self._waits_since_us, self._not_before_us - self._waits_since_us, now_us)
 
     def oldest_us(self) -> int | None:
         """Since when the first key waits that is not in a push under way."""
@@ -321,7 +327,7 @@ class Desk:
     def _wait(self, answer: Answer, now_us: int) -> None:
         own_s = backoff_s(self.failures)
         wait_s = own_s if answer.retry_after_s is None else answer.retry_after_s
-        self._not_before_us = now_us + int(wait_s * SECOND_US)
+        self._waits_since_us, self._not_before_us = now_us, now_us + int(wait_s * SECOND_US)
 
 
 def control_record(channel: str, key: str, status: str, ordered_us: int, answer: str = "") -> Publication:

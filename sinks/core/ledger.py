@@ -175,6 +175,11 @@ class Telling:
         """When the last request was sent that may still land; None: there is none."""
         return max((at for at in (self.doubt_us, self.open_us) if at is not None), default=None)
 
+    def was_sent_by(self, now_us: int) -> None:
+        """The clock was set back: no request in doubt was sent later than now."""
+        self.doubt_us = None if self.doubt_us is None else min(self.doubt_us, now_us)
+        self.open_us = None if self.open_us is None else min(self.open_us, now_us)
+
     @property
     def is_settled(self) -> bool:
         """The newest intent was acknowledged: nothing of it is to be tried again."""

@@ -28,6 +28,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from schemas.codec import Codec
 from schemas.errors import OnhandError, PoisonRecord
+from schemas.intervals import is_over
 from schemas.records import Atp, ExceptionRecord, Order, Progress, Publication
 from sinks.channels.adapter import ChannelAdapter
 from sinks.core.answer import Answer, Outcome
@@ -147,12 +148,12 @@ class ChannelWorker:
         self._read_facts()
         self._follow_side()
         now_us = self._clock_us()
-        if now_us - self._ticked_us >= TICK_US:
+        if is_over(self._ticked_us, TICK_US, now_us):
             self._ticked_us = now_us
             self.desk.book.tick(now_us)
             self._state_told(now_us)
             self._health = self._state(now_us)
-        if now_us - self._rule_checked_us >= RULE_CHECK_US:
+        if is_over(self._rule_checked_us, RULE_CHECK_US, now_us):
             self._rule_checked_us = now_us
             self._watch_rule(now_us)
         if self._pushing is not None and self._pushing[1].done():

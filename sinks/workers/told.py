@@ -9,6 +9,7 @@ from typing import Any
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
+from schemas.intervals import is_over
 from schemas.records import Progress
 from sinks.core.told import Place, Promised, Stated, Told
 
@@ -38,7 +39,7 @@ class Teller:
         """One step of the round; what is to be stated.  `positions`: next offsets, of every topic and partition."""
         told = self._told
         if told.idle:
-            if now_us - self._begun_us >= EVERY_US:
+            if is_over(self._begun_us, EVERY_US, now_us):
                 self._begin(promised(), positions(), now_us)
             return
         if self._asked:
