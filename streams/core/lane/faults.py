@@ -137,6 +137,28 @@ class Faults:
         self.closed.append(identity)
         return True
 
+    def disown(self, identity: str) -> None:
+        """A person closes what this state does not know: one that was lost opened it."""
+        prefix = f"{STAGE}/{self._source}/"
+        code, slash, subject = identity.removeprefix(prefix).partition("/")
+        if not identity.startswith(prefix) or not slash:
+            return
+        closed = ExceptionRecord(
+            id=identity,
+            version=0,
+            stage=STAGE,
+            source=self._source,
+            code=code,
+            status=ExceptionStatus.CLOSED,
+            subject=subject,
+            detail="opened by a state of this lane that was lost since",
+            action="",
+            updated_us=self._now_us,
+            closed_us=self._now_us,
+        )
+        self._put(closed)
+        self.closed.append(identity)
+
     def share(self, identity: str) -> None:
         """One more row gives cause for an exception that rows share."""
         self._state.put(b"n" + identity.encode(), b"%d" % (self._sharing(identity) + 1))

@@ -296,8 +296,8 @@ class Intake:
         fold = self._fold
         target = load_target(fold.state, identity)
         if target is None:
-            if give_up:
-                fold.faults.close(identity)
+            if give_up and not fold.faults.close(identity):
+                fold.faults.disown(identity)
             return
         if target.queue:
             fold.memo.retrying = (*fold.memo.retrying, (target.queue, give_up))

@@ -356,6 +356,25 @@ def test_a_mapping_that_needs_new_columns_waits_for_a_snapshot(lane: Lane) -> No
     assert progress_of(lane) == (True, False, False)
 
 
+def test_what_a_lost_state_opened_can_be_closed(lane: Lane) -> None:
+    lane.log.transaction(("c", "toy.demand", demand_row(7, "A", "2")))
+    lane.run()
+    (identity,) = lane.exceptions()
+    lane.runtime.durable.changelog.clear()
+    lane.runtime.restart()
+    lane.log.records.clear()
+    lane.runtime.durable.inputs.clear()
+    lane.fed = 0
+    lane.start()
+    assert list(lane.exceptions()) == [identity], "nobody who knows it is left"
+    lane.control(Action.CLOSE, identity)
+    lane.control(Action.CLOSE, "lane/other/poison-record/x")
+    lane.run()
+    lane.runtime.tick()
+    assert not lane.exceptions()
+    assert not [key for key in lane.runtime.state() if key.startswith(b"x")]
+
+
 def test_restate_sends_everything_again(lane: Lane) -> None:
     lane.start({"toy.item": [item_row(1, "A")], "toy.demand": [demand_row(n, f"S{n}", "1") for n in range(1200)]})
     before = lane.received()
