@@ -35,9 +35,9 @@ def condition(rig: Rig, text: str) -> Condition:
     """Counted from now on.  Raises InvalidInput for a name there is not."""
     kind, *words = text.split(":")
     try:
-        return _KINDS[kind](rig, *words)
+        return KINDS[kind](rig, *words)
     except (KeyError, TypeError, ValueError):
-        raise InvalidInput(f"no such progress: {text!r}; there are {', '.join(_KINDS)}") from None
+        raise InvalidInput(f"no such progress: {text!r}; there are {', '.join(KINDS)}") from None
 
 
 def await_condition(rig: Rig, text: str, patience_s: float = PATIENCE_S) -> None:
@@ -139,7 +139,7 @@ def _swept(rig: Rig, source: str) -> Condition:
     return reached
 
 
-_KINDS: dict[str, Callable[..., Condition]] = {
+KINDS: dict[str, Callable[..., Condition]] = {
     "now": _now,
     "told": _told,
     "business": _business,

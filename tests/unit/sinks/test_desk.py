@@ -65,6 +65,35 @@ def test_an_open_intent_at_take_over_is_told_under_a_new_id() -> None:
     assert again.items[0].publication.id != lost.items[0].publication.id
 
 
+def test_a_clock_that_was_set_back_ends_the_wait_after_a_failure() -> None:
+    shop = worker()
+    shop.publish(atp("A"))
+    first = shop.next_push()
+    assert first is not None
+    shop.take(first, TIMED_OUT)
+    assert shop.next_push() is None
+    shop.now_us -= SECOND // 2
+    assert shop.next_push() is not None
+
+
+def test_a_clock_that_was_set_back_does_not_put_off_what_is_told_once_more() -> None:
+    shop, channel = worker(settle_s=2), ModelChannel()
+    shop.now_us += 3600 * SECOND
+    shop.publish(atp("A"))
+    slow = shop.next_push()
+    assert slow is not None
+    shop.take(slow, TIMED_OUT)
+    shop.desk.book.tick(shop.now_us)
+    shop.now_us -= 3600 * SECOND
+    shop.desk.book.tick(shop.now_us)
+    shop.drain(channel, 1)
+    shop.now_us += 3 * SECOND
+    shop.desk.book.tick(shop.now_us)
+    again = shop.next_push()
+    assert again is not None, "an old request that lands late cannot stand"
+    assert again.items[0].publication.sequence == 1
+
+
 def test_a_time_out_is_retried_under_the_same_id_after_the_wait() -> None:
     shop = worker()
     for sku in "ABC":

@@ -1,0 +1,49 @@
+"""A campaign is what its seed and file say."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from schemas.errors import InvalidInput
+from tests.campaign.faults import FAULTS
+from tests.campaign.observe import KINDS
+from tests.campaign.scenario import pairs, read_scenario, singles, write_scenario
+
+EVERY = [fault.kind for fault in FAULTS.values()]
+
+
+def test_singles_hold_every_fault_on_every_target_once() -> None:
+    met = [(step.fault, step.target) for one in singles(5, EVERY) for step in one.steps]
+    assert sorted(met) == sorted((kind.name, target) for kind in EVERY for target in kind.targets)
+
+
+def test_a_seed_is_always_the_same_campaign() -> None:
+    assert singles(5, EVERY) == singles(5, EVERY) != singles(6, EVERY)
+    assert list(islice(pairs(5, EVERY), 20)) == list(islice(pairs(5, EVERY), 20)) != list(islice(pairs(6, EVERY), 20))
+
+
+def test_pairs_meet_on_different_targets_and_only_where_both_may() -> None:
+    for scenario in islice(pairs(5, EVERY), 200):
+        first, second = scenario.steps
+        assert first.target != second.target
+        assert all(FAULTS[step.fault].kind.pairs for step in scenario.steps)
+
+
+def test_every_trigger_and_end_is_a_progress_that_can_be_observed() -> None:
+    for kind in EVERY:
+        assert {text.partition(":")[0] for text in (*kind.triggers, *kind.until)} <= KINDS.keys()
+
+
+def test_a_scenario_comes_back_from_its_file(tmp_path: Path) -> None:
+    scenario = next(pairs(5, EVERY))
+    write_scenario(tmp_path / "deep" / "5.json", scenario)
+    assert read_scenario(tmp_path / "deep" / "5.json") == scenario
+
+
+def test_another_file_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "no.json").write_text('{"seed": "five"}')
+    with pytest.raises(InvalidInput, match=r"no\.json"):
+        read_scenario(tmp_path / "no.json")
