@@ -18,6 +18,7 @@ from bench import chain, lane_process
 from onhand.demo.system import DemoSystem
 from onhand.stack.local import LocalStack
 
+PARTS = ("pure", "processes", "chain")
 PURE = ("bench.mapping", "bench.lane", "bench.inventory")
 
 
@@ -36,10 +37,10 @@ def pure() -> dict[str, str]:
 
 
 def processes(folder: Path) -> dict[str, Any]:
-    """Lane and runtime as processes, beside plain Faust."""
+    """Lane and runtime as processes, beside their peers."""
     with LocalStack(folder / "processes", components=("kafka", "registry"), tell=say) as stack:
         say("bench.lane_process")
-        found = {"lane_process": lane_process.measure(stack.endpoints.kafka, stack.endpoints.registry_url)}
+        found = {"lane_process": lane_process.measure(stack.endpoints.kafka, stack.endpoints.registry_url, tell=say)}
         say("bench.runtime")
         done = subprocess.run(
             [sys.executable, "-m", "bench.runtime", "--kafka", stack.endpoints.kafka],
@@ -62,17 +63,30 @@ def whole_chain(folder: Path, rate: float, seconds: float) -> dict[str, Any]:
 @click.command()
 @click.option("--rate", default=200.0, show_default=True, help="Changes a second through the whole chain.")
 @click.option("--seconds", default=40.0, show_default=True, help="Measured time of the chain.")
+@click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), help="Only this; may be given again.")
 @click.option("--json", "as_json", is_flag=True)
-def main(rate: float, seconds: float, as_json: bool) -> None:
-    """Throughput and latency, each beside its peer in the same run."""
+def main(rate: float, seconds: float, parts: tuple[str, ...], as_json: bool) -> None:
+    """Throughput and latency, each beside its peer in the same run.
+
+    pure: cores without servers, CPU time · processes: a lane as a process beside plain Faust, quixstreams and bytewax
+    (installed at first use, each into an environment of its own), and the runtime beside plain Faust, on a real Kafka ·
+    chain: commit → acknowledged beside commit → source log.  More benchmarks, each by itself, with their own --help:
+    `python -m bench.NAME`; docs/benchmarks.md tells what each one measures and what it does not.
+    """
     with tempfile.TemporaryDirectory(prefix="onhand-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # the databases' users must reach it
-        result: dict[str, Any] = {"pure": pure(), **processes(folder), "chain": whole_chain(folder, rate, seconds)}
+        result: dict[str, Any] = {}
+        if "pure" in (parts or PARTS):
+            result["pure"] = pure()
+        if "processes" in (parts or PARTS):
+            result |= processes(folder)
+        if "chain" in (parts or PARTS):
+            result["chain"] = whole_chain(folder, rate, seconds)
     if as_json:
         click.echo(json.dumps(result, indent=2))
         return
-    for module, text in result.pop("pure").items():
+    for module, text in result.pop("pure", {}).items():
         click.echo(f"{module}\n{text}")
     for part, figures in result.items():
         click.echo(part)

@@ -25,6 +25,7 @@ from tests.memory import MemoryView
 
 CONFIGS = Path(__file__).parent.parent / "connect-configs"
 SKUS = 2000
+TRANSACTION_ROWS = 3
 BATCH = 4000
 
 
@@ -32,7 +33,7 @@ def _source(table: str, lsn: int, commit: int, snapshot: str) -> dict[str, Any]:
     schema, name = table.split(".")
     source: dict[str, Any] = {
         "version": "3.7.0.Final", "name": schema, "ts_ms": 1795472112786, "snapshot": snapshot, "db": schema,
-        "ts_us": 1795472112786624 + lsn, "ts_ns": 1795472112786624000, "table": name,
+        "ts_us": 1795472112786624 + commit, "ts_ns": 1795472112786624000, "table": name,
     }  # fmt: skip
     if schema == "erp":
         return source | {
@@ -97,7 +98,7 @@ def erp(rows: int) -> Writer:
                 "olreqd": 126340,
             },
         )  # fmt: skip
-        if number % 3 == 2 or number == rows - 1:
+        if number % TRANSACTION_ROWS == TRANSACTION_ROWS - 1 or number == rows - 1:
             log.end()
     return log
 
@@ -114,7 +115,7 @@ def wms(rows: int) -> Writer:
                 "qty": f"{number % 900}.000",
             },
         )  # fmt: skip
-        if number % 3 == 2 or number == rows - 1:
+        if number % TRANSACTION_ROWS == TRANSACTION_ROWS - 1 or number == rows - 1:
             log.end()
     return log
 

@@ -1,0 +1,1 @@
+"""Other stream processors given the lane's work: one step function, one thin adapter per framework."""

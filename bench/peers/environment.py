@@ -1,0 +1,36 @@
+"""An environment of its own for each peer: what they pin must not meet what onhand pins."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from onhand.stack.pins import cache_dir
+
+FOLDER = Path(__file__).parent
+
+
+def interpreter(peer: str, tell: Callable[[str], None]) -> str:
+    """Python with what the peer's requirements.txt names; installed at first use and kept in the cache folder.
+
+    A peer without that file runs in onhand's own environment.  Raises CalledProcessError when it cannot be installed.
+    """
+    wanted = FOLDER / peer / "requirements.txt"
+    if not wanted.is_file():
+        return sys.executable
+    digest = hashlib.sha256(wanted.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    place = cache_dir() / "bench" / f"{peer}-{digest}"
+    python = place / "bin" / "python"
+    if not python.is_file():
+        tell(f"{peer} is installed into {place}, once")
+        scratch = place.with_suffix(f".{os.getpid()}")
+        subprocess.run([sys.executable, "-m", "venv", scratch], check=True)
+        subprocess.run([scratch / "bin" / "pip", "install", "--quiet", "--requirement", wanted], check=True)
+        shutil.rmtree(place, ignore_errors=True)
+        scratch.rename(place)
+    return str(python)
