@@ -3,15 +3,7 @@
 from __future__ import annotations
 
 from streams.agents.runtime.log_reader import LogReader
-from streams.agents.runtime.marker import (
-    WRITER_HEADER,
-    ChangelogRecord,
-    Changes,
-    Marker,
-    Standing,
-    Writer,
-    changelog_topic,
-)
+from streams.agents.runtime.marker import Changes, Marker, Standing, changelog_topic
 from streams.agents.runtime.recovery import Recovery
 
 __all__ = ["Marker", "changelog_topic", "read_partition"]
@@ -36,10 +28,8 @@ def read_partition(bootstrap: str, topic: str, partition: int) -> tuple[Marker |
     try:
         low, end = reader.bounds(topic, partition)
         recovery = Recovery(Standing(), settle)
-        for record in reader.read(topic, partition, low, end):
-            if record.key is not None and WRITER_HEADER in record.headers:
-                writer = Writer.load(record.headers[WRITER_HEADER])
-                recovery.feed(ChangelogRecord(record.offset, writer, record.key, record.value))
+        for run in reader.runs(topic, partition, low, end):
+            recovery.feed(run)
         return recovery.finish().marker, state
     finally:
         reader.close()

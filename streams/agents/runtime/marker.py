@@ -7,8 +7,8 @@ its writer in a header, because compaction may later take the marker away and le
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, Self
 
 import msgspec
 
@@ -72,6 +72,8 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Keys whose outputs this unit owes, until the next marker."""
     redo: tuple[bytes, ...] = ()
     """Keys that a former owner wrote late and that are still to be put again."""
+    seen: int = -1
+    """End of the changelog when its writer recovered: a claim that finds more there is void."""
 
     @property
     def writer(self) -> Writer:
@@ -88,17 +90,26 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Keys written late, seen up to here and not yet put again."""
 
 
-class ChangelogRecord(NamedTuple):
-    """One record of the changelog as it is read back."""
+Changes = Mapping[bytes, bytes | None]
+"""Writes of a unit: key → value, None deletes."""
+
+
+class ChangelogRun(NamedTuple):
+    """What is left of one record batch of the changelog: a unit, as one writer appended it."""
 
     offset: int
+    """Of its last record."""
     writer: Writer
-    key: bytes
-    value: bytes | None
+    changes: Changes
+    marker: bytes | None
+    """None: compaction took it, or the batch is not whole."""
 
+    @classmethod
+    def of(cls, offset: int, writer: Writer, records: Iterable[tuple[bytes, bytes | None]]) -> Self:
+        """`records` in the order of the log; the marker is the last of its batch."""
+        changes = dict(records)
+        return cls(offset, writer, changes, changes.pop(MARK_KEY, None))
 
-Changes = Mapping[bytes, bytes | None]
-"""Unsettled writes of a unit: key → value, None deletes."""
 
 encode_marker = msgspec.msgpack.Encoder().encode
 decode_marker = msgspec.msgpack.Decoder(Marker).decode

@@ -23,11 +23,12 @@ from schemas.errors import Fatal
 from schemas.versions import epoch_of, next_epoch, version_of
 from streams.agents.runtime.durations import Durations
 from streams.agents.runtime.log_reader import LogReader
-from streams.agents.runtime.marker import WRITER_HEADER, ChangelogRecord, InputMark, Marker, Standing, Writer
+from streams.agents.runtime.marker import WRITER_HEADER, InputMark, Marker, Standing, Writer
 from streams.agents.runtime.recovery import Recovery
 from streams.agents.runtime.store import PartitionStore
 from streams.agents.runtime.tenure import Batch, Tenure
 from streams.agents.runtime.topic_desk import TopicDesk
+from streams.agents.runtime.transport import Chunk
 from streams.agents.runtime.tuning import Tuning
 from streams.agents.runtime.view import UnitView
 from streams.core.unit import ALL_PARTITIONS, InputRecord, Output, Settled, Stage
@@ -89,8 +90,10 @@ class PartitionOwner:
         """Next input offset the settled state needs; None until taken over."""
         self.needed: int | None = None
         """Next input offset to fetch: behind what is held in memory."""
-        self.waiting = 0
-        """Chunks handed out by the consumer and not worked off."""
+        self.inbox: list[Chunk] = []
+        """What the consumer handed out and `work` has not taken yet."""
+        self.working = False
+        """Somebody works off the inbox."""
         self.units = 0
         self.records = 0
         self.unit_seconds = Durations()
@@ -180,13 +183,14 @@ class PartitionOwner:
             store.wipe()
             standing = Standing()
         store.begin(ports.changelog_id)
-        recovery = Recovery(standing, store.settle)
-        for record in ports.reader.read(ports.changelog, partition, max(low, standing.offset + 1), end):
-            if record.key is None or WRITER_HEADER not in record.headers:
-                raise Fatal(f"{ports.changelog}-{partition} offset {record.offset}: not written by this runtime")
-            writer = Writer.load(record.headers[WRITER_HEADER])
-            recovery.feed(ChangelogRecord(record.offset, writer, record.key, record.value))
-        return recovery, recovery.finish(), end, forgotten
+        begin = max(low, standing.offset + 1)
+        with store.restoring(end - begin) as apply:
+            recovery = Recovery(standing, apply)
+            for run in ports.reader.runs(ports.changelog, partition, begin, end):
+                if self.released:
+                    return recovery, standing, end, forgotten
+                recovery.feed(run)
+            return recovery, recovery.finish(), end, forgotten
 
     def _check_input(self, marker: Marker | None) -> tuple[str, int]:
         """(topic id, offset to start at).  Raises Fatal when records between the marker and the input are gone."""
@@ -233,10 +237,12 @@ class PartitionOwner:
 
     # Work
 
-    async def work(self, chunk: Sequence[Any]) -> None:
+    async def work(self, *chunks: Sequence[Any]) -> None:
         """Take the next records as they came from the consumer and settle what the stage can close."""
         async with self._lock:
-            if self.released or self.needed is None or not await self._continuous(chunk):
+            if self.released or self.needed is None:
+                return
+            if not any([await self._continuous(chunk) for chunk in chunks]):
                 return
             while self._held and not self.released:
                 view = UnitView(self.store)
@@ -419,7 +425,7 @@ class PartitionOwner:
         fetched = await self.ports.wire.fetch_position(self.stage.input_topic, self.partition)
         if fetched is not None and fetched != needed:
             if self._stuck_at == needed:
-                self.waiting = 0  # whatever was handed out is lost, or comes twice and is skipped
+                self.inbox.clear()  # it comes again
                 await self.ports.wire.seek(self.stage.input_topic, self.partition, needed)
             self._stuck_at = needed
         else:
@@ -431,6 +437,7 @@ class PartitionOwner:
     async def release(self) -> None:
         """Finish the unit in work and let go; later calls do nothing."""
         self.released = True
+        self.inbox.clear()
         self.more.set()
         async with self._lock:
             await self._sent()

@@ -9,19 +9,36 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from faust.stores.base import Store
-from rocksdict import BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    MemtableFactory,
+    Options,
+    Rdict,
+    ReadOptions,
+    WriteBatch,
+    WriteOptions,
+)
 
 from schemas.errors import Fatal
 from streams.agents.runtime.marker import Changes, Standing, decode_standing, encode_standing
+from streams.agents.runtime.recovery import Apply
 
 STANDING_KEY = b"\0standing"
 ORIGIN_KEY = b"\0origin"
+
+BULK_RECORDS = 20_000
+"""More than this to restore is written in bulk: opening the store twice costs less."""
+
+BULK_BUFFER_BYTES = 8 << 20
+RESTORE_BATCH_BYTES = 1 << 20
 
 
 class Origin(msgspec.Struct, frozen=True, array_like=True):
@@ -37,25 +54,52 @@ class PartitionStore:
     def __init__(self, path: Path, cache: Cache) -> None:
         self.path = path
         self._cache = cache
-        self._db = self._open()
-        self._get = self._db.get
+        self._open(bulk=False)
 
-    def _open(self) -> Rdict:
+    def _open(self, *, bulk: bool) -> None:
+        """`bulk`: for writing a great deal without reading; what a crash takes of it is its end."""
         options = Options(raw_mode=True)
         options.create_if_missing(True)
-        options.set_write_buffer_size(16 << 20)
-        options.set_max_write_buffer_number(2)
+        options.set_write_buffer_size(BULK_BUFFER_BYTES if bulk else 16 << 20)
+        options.set_max_write_buffer_number(3 if bulk else 2)
         options.set_keep_log_file_num(2)
         options.set_max_log_file_size(1 << 20)
+        if bulk:
+            options.set_memtable_factory(MemtableFactory.vector())  # sorted when it is full, by another thread
+            options.set_allow_concurrent_memtable_write(False)
         table = BlockBasedOptions()
         table.set_block_cache(self._cache)
         table.set_bloom_filter(10, False)
         options.set_block_based_table_factory(table)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            return Rdict(str(self.path), options)
+            # without its options named, an existing column family is opened with those it was made with
+            self._db = Rdict(str(self.path), options, {"default": options} if self._made else None)
         except Exception as error:
             raise self._failed("open", error) from error
+        self._get = self._db.get
+
+    @property
+    def _made(self) -> bool:
+        return (self.path / "CURRENT").exists()
+
+    @contextmanager
+    def restoring(self, records: int) -> Iterator[Apply]:
+        """Takes closed units, many in one write; `records` is about how many are to come.  Nothing may be read."""
+        bulk = records >= BULK_RECORDS
+        if bulk:
+            self._db.close()
+            self._open(bulk=True)
+        restore = Restore(self._write, without_log=bulk)
+        try:
+            yield restore.apply
+            restore.write()
+            if bulk:
+                self._flush()
+        finally:
+            if bulk:
+                self._db.close()
+                self._open(bulk=False)
 
     def get(self, key: bytes) -> bytes | None:
         try:
@@ -112,15 +156,20 @@ class PartitionStore:
         """Forget everything; the changelog brings it back."""
         self._db.close()
         shutil.rmtree(self.path)
-        self._db = self._open()
-        self._get = self._db.get
+        self._open(bulk=False)
 
     def close(self) -> None:
         self._db.close()
 
-    def _write(self, batch: WriteBatch) -> None:
+    def _write(self, batch: WriteBatch, options: WriteOptions | None = None) -> None:
         try:
-            self._db.write(batch)
+            self._db.write(batch, options)
+        except Exception as error:
+            raise self._failed("write", error) from error
+
+    def _flush(self) -> None:
+        try:
+            self._db.flush()
         except Exception as error:
             raise self._failed("write", error) from error
 
@@ -129,6 +178,38 @@ class PartitionStore:
             f"local state {self.path}: cannot {what}: {error}. Nothing is lost: free space or mend the directory "
             "(deleting it is safe, it is rebuilt from the changelog) and start again"
         )
+
+
+class Restore:
+    """Units of a changelog on their way into a store: a write holds many small ones, and where the last one stands."""
+
+    def __init__(self, write: Callable[[WriteBatch, WriteOptions], None], *, without_log: bool) -> None:
+        self._write = write
+        self._options = WriteOptions()
+        self._options.disable_wal = without_log  # type: ignore[method-assign, assignment]
+        self._batch = WriteBatch(raw_mode=True)
+        self._standing: Standing | None = None
+
+    def apply(self, changes: Changes, standing: Standing) -> None:
+        """Takes one unit."""
+        put = self._batch.put
+        for key, value in changes.items():
+            if value is None:
+                self._batch.delete(key)
+            else:
+                put(key, value)
+        self._standing = standing
+        if self._batch.size_in_bytes() > RESTORE_BATCH_BYTES:
+            self.write()
+
+    def write(self) -> None:
+        """Writes what has been taken."""
+        if self._standing is None:
+            return
+        self._batch.put(STANDING_KEY, encode_standing(self._standing))
+        self._write(self._batch, self._options)
+        self._batch = WriteBatch(raw_mode=True)
+        self._standing = None
 
 
 class RowStore(Store):  # type: ignore[type-arg]

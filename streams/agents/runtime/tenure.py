@@ -38,6 +38,7 @@ class Tenure:
     def __init__(self, standing: Standing, writer: Writer, next_offset: int, *, name: str = "changelog") -> None:
         self.writer = writer
         self.base = standing.offset
+        self.seen = next_offset
         self.next_offset = next_offset
         """Offset that our next batch must get."""
         self.redo = sorted(standing.redo)
@@ -82,6 +83,7 @@ class Tenure:
                 nonce=self.writer.nonce,
                 unit=self._next_unit(),
                 base=self.base,
+                seen=self.seen,
                 inputs=dict(inputs),
                 outputs=dict(outputs),
                 fingerprint=fingerprint,
@@ -115,6 +117,7 @@ class Tenure:
             nonce=self.writer.nonce,
             unit=self._next_unit(),
             base=self.base,
+            seen=self.seen,
             inputs=last.inputs if last else {},
             outputs=last.outputs if last else {},
             fingerprint=last.fingerprint if last else b"",

@@ -18,6 +18,7 @@ from rocksdict import Cache
 
 from schemas.errors import Fatal
 from streams.agents.runtime.log_reader import LogReader, LogRecord
+from streams.agents.runtime.marker import MARK_KEY, WRITER_HEADER, ChangelogRun, Writer
 from streams.agents.runtime.owner import PartitionOwner, Ports
 from streams.agents.runtime.store import PartitionStore
 from streams.agents.runtime.topic_desk import TopicDesk
@@ -50,6 +51,16 @@ class Broker:
 
     def describe(self, topic: str) -> tuple[str, int]:
         return f"id of {topic}", 2
+
+    def runs(self, topic: str, partition: int, start: int, end: int) -> Generator[ChangelogRun, None, None]:
+        """A marker ends a batch here."""
+        batch: list[LogRecord] = []
+        for record in self.logs[topic, partition][start:end]:
+            batch.append(record)
+            if record.key == MARK_KEY:
+                pairs = [(r.key or b"", r.value) for r in batch]
+                yield ChangelogRun.of(record.offset, Writer.load(record.headers[WRITER_HEADER]), pairs)
+                batch = []
 
     # Wire
 
@@ -186,6 +197,22 @@ def test_the_next_owner_begins_at_the_marker_and_owes_what_was_not_acknowledged(
         assert successor.position == 1
         assert place.stage.opened[-1] == b"worked"
         assert [record.key for record in place.broker.logs["out", 0][sent:]] == [b"k0"]
+
+    run(steps())
+
+
+def test_chunks_that_came_meanwhile_are_taken_together(place: Place) -> None:
+    async def steps() -> None:
+        owner = await place.owner()
+        place.feed(b"a", b"end", b"b", b"end")
+        await owner.work(place.chunk(0, 1), place.chunk(1, 2))
+        assert place.stage.handed == [[0, 1]]
+        await owner.work(place.chunk(3, 4), place.chunk(2, 3), place.chunk(2, 4))
+        assert place.broker.did[-1] != ("seek", 2)
+        assert ("seek", 2) in place.broker.did
+        assert place.stage.handed == [[0, 1], [2, 3]]
+        assert owner.position == 4
+        await owner.release()
 
     run(steps())
 
