@@ -27,14 +27,11 @@ from streams.agents.runtime.marker import TABLE, changelog_topic
 from streams.agents.runtime.owner import PartitionOwner, Ports
 from streams.agents.runtime.store import RowStore
 from streams.agents.runtime.topic_desk import TopicDesk
-from streams.agents.runtime.transport import Chunk, ChunkSchema, Consumer, Partitioner, Producer
+from streams.agents.runtime.transport import Chunk, Consumer, Partitioner, Poll, PollSchema, Producer
 from streams.agents.runtime.tuning import Tuning
 from streams.core.unit import Stage
 
 log = logging.getLogger(__name__)
-
-CHUNKS_WAITING = 3
-"""Chunks of one partition that may be under way: one in work, and what comes next."""
 
 
 class UnitTable(faust.Table[bytes, bytes]):
@@ -43,7 +40,7 @@ class UnitTable(faust.Table[bytes, bytes]):
     app: StageApp
 
     def __init__(self, app: Any, **options: Any) -> None:
-        options = {"key_type": bytes, "value_type": bytes, "schema": ChunkSchema(), "store": "rows://disk", **options}
+        options = {"key_type": bytes, "value_type": bytes, "schema": PollSchema(), "store": "rows://disk", **options}
         super().__init__(app, **options)
 
     @property
@@ -120,6 +117,8 @@ class StageApp(faust.App):
         self.owners: dict[int, PartitionOwner] = {}
         self.assigned_in_rebalance = 0
         self.takeovers = 0
+        self._settled = asyncio.Event()
+        self._work_under_way: set[asyncio.Task[None]] = set()
         self._stage_factory = stage_factory
         self._tickers: dict[int, asyncio.Task[None]] = {}
         self._partitioner = Partitioner()
@@ -134,7 +133,7 @@ class StageApp(faust.App):
             table_standby_replicas=0,
             TableManager=UnitTableManager,
             stream_wait_empty=False,  # releasing the owners waits for the unit in work
-            stream_buffer_maxsize=64,  # chunks; never reached: the consumer asks `has_room`
+            stream_buffer_maxsize=64,  # polls; never reached: the consumer asks `has_room`
             stream_recovery_delay=0.0,
             broker_session_timeout=tuning.session_timeout_s,
             broker_heartbeat_interval=tuning.session_timeout_s / 4,
@@ -164,28 +163,53 @@ class StageApp(faust.App):
             tuning=tuning,
             now_us=lambda: time.time_ns() // 1000,
         )
-        self.agent(self.topic(self._input, schema=ChunkSchema()), name="units", isolated_partitions=True)(self._feed)
+        self.agent(self.topic(self._input, schema=PollSchema()), name="units")(self._feed)
 
-    async def _feed(self, chunks: AsyncIterable[Chunk]) -> None:
-        async for chunk in chunks:
-            owner = self.owners.get(chunk.tp.partition)
-            if owner is None:
-                continue
-            try:
-                await owner.work(chunk)
-            except Exception as error:  # noqa: BLE001 - whatever it is, going on could lose or repeat something
-                self.fail_stop(f"{owner.name}: {error}")
-            owner.waiting -= 1
+    async def _feed(self, polls: AsyncIterable[Poll]) -> None:
+        """Start work on what a poll brought: all of its partitions in one turn of the loop, so that their batches
+        leave in one request."""
+        async for poll in polls:
+            for chunk in poll:
+                owner = self.owners.get(chunk.tp.partition)
+                if owner is not None and owner.inbox and not owner.working:
+                    owner.working = True
+                    self._work_under_way.add(task := asyncio.create_task(self._work(owner), name=f"work {owner.name}"))
+                    task.add_done_callback(self._work_under_way.discard)
 
-    def handed_out(self, chunk: Chunk) -> None:
-        """The consumer gives this chunk to the agent."""
+    async def _work(self, owner: PartitionOwner) -> None:
+        """Work off the owner's inbox; what comes meanwhile is taken together."""
+        try:
+            while owner.inbox and not owner.released:
+                chunks, owner.inbox = owner.inbox, []
+                await owner.work(*chunks)
+        except Exception as error:  # noqa: BLE001 - whatever it is, going on could lose or repeat something
+            self.fail_stop(f"{owner.name}: {error}")
+        owner.working = False
+        if not self._busy():
+            self._settled.set()
+
+    def _busy(self) -> bool:
+        return any(owner.working or owner.inbox for owner in self.owners.values())
+
+    def hand_out(self, chunk: Chunk) -> None:
+        """Put a chunk into its owner's inbox; the poll it belongs to tells the agent."""
         if (owner := self.owners.get(chunk.tp.partition)) is not None:
-            owner.waiting += 1
+            owner.inbox.append(chunk)
 
     def has_room(self, tp: TP) -> bool:
         """Whether the owner of an input partition may be given another chunk."""
         owner = self.owners.get(tp.partition)
-        return owner is not None and owner.waiting < CHUNKS_WAITING
+        return owner is not None and sum(map(len, owner.inbox)) < self.tuning.max_poll_records
+
+    async def settled(self, within_s: float) -> None:
+        """Until nothing that was handed out is in work any more, but no longer than this."""
+        if self._busy():
+            self._settled.clear()
+            try:
+                async with asyncio.timeout(within_s):
+                    await self._settled.wait()
+            except TimeoutError:
+                pass
 
     # Ownership
 

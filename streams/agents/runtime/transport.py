@@ -1,10 +1,10 @@
 """Faust, a poll at a time: the transport `chunked://`.
 
-Faust hands an agent one record.  This transport hands it one *chunk*: every record of one partition that one poll
-returned.  To the rest of Faust a chunk is a single message whose offset is that of its last record, so streams, flow
-control and rebalancing work unchanged and their cost is paid per chunk.
+Faust hands an agent one record.  This transport hands it one *poll*: a *chunk* per partition, with every record the
+poll returned.  To the rest of Faust a poll is a single message, so streams, flow control and rebalancing work
+unchanged and their cost is paid per poll.
 
-Faust may lose a chunk on the way (it empties its queues at the end of a rebalance) and acknowledges whatever leaves a
+Faust may lose a poll on the way (it empties its queues at the end of a rebalance) and acknowledges whatever leaves a
 stream's loop.  So nothing here trusts it with positions: the owner of a partition knows the next offset it needs,
 asks for it again when another comes (`seek`), and only what it has settled is committed.
 """
@@ -34,7 +34,10 @@ UNIT_BATCH_BYTES = 7 << 20
 """A unit's one batch: stages close at 3 MiB, owed keys come on top; the changelog takes 8 MiB."""
 
 SMALL_POLL = 100
-"""Records; after a smaller poll the next one waits for `gather_s`, because small polls cost as much as large ones."""
+"""Records; after a smaller poll the next waits until its units are settled: a small poll costs as much as a large."""
+
+GATHER_S = 0.02
+"""... but no longer than this."""
 
 BUSY_WAIT_S = 0.01
 """How long a poll waits for quiet partitions while another has as many chunks waiting as it may."""
@@ -56,8 +59,12 @@ class Chunk(list[Any]):
         self.tp = tp
 
 
-class ChunkSchema(faust.Schema[Any, Any]):
-    """Passes a chunk through untouched: nothing is decoded, so nothing is acknowledged for a decoding error."""
+Poll = list[Chunk]
+"""What one poll returned, a chunk per partition."""
+
+
+class PollSchema(faust.Schema[Any, Any]):
+    """Passes a poll through untouched: nothing is decoded, so nothing is acknowledged for a decoding error."""
 
     def compile(self, app: Any, **_: Any) -> Any:
         async def decode(message: Any, *, propagate: bool = False) -> Any:
@@ -71,15 +78,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     app: StageApp
 
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        # Faust sets 1500.  aiokafka has one fetch in flight per broker, and a partition left out of it waits so long.
-        consumer._fetch_max_wait_ms = self.app.tuning.fetch_wait_ms
-        return consumer
-
     async def on_start(self) -> None:
         await super().on_start()
-        coordinator = self._ensure_consumer()._coordinator
+        consumer = self._ensure_consumer()
+        self._wait_by_what_is_fetched(consumer._fetcher)
+        coordinator = consumer._coordinator
         beat = coordinator._do_heartbeat
         lease = self.app.lease
 
@@ -91,6 +94,19 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return accepted
 
         coordinator._do_heartbeat = leased
+
+    def _wait_by_what_is_fetched(self, fetcher: Any) -> None:
+        """aiokafka has one fetch in flight per broker: long, as long as no partition is left out of it.
+
+        A partition whose last records nobody has taken is left out, and would wait until that fetch returns.
+        """
+        tuning, plan = self.app.tuning, fetcher._get_actions_per_node
+
+        def planned(assignment: Any) -> Any:
+            fetcher._fetch_max_wait_ms = tuning.fetch_wait_ms if fetcher._records else tuning.idle_fetch_wait_ms
+            return plan(assignment)
+
+        fetcher._get_actions_per_node = planned
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         self.app.lease.renew(self.app.lease.clock())
@@ -144,14 +160,14 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._committed: dict[TP, int] = {}
-        self._gather_s = 0.0
+        self._few = False
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
-        if self._gather_s:
-            await asyncio.sleep(self._gather_s)
+        if self._few:  # what comes while its units are settled is one poll, not many
+            await self.app.settled(GATHER_S)
         if not self.flow_active:
             await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
         # Faust's own back-pressure lets a poll wait a second for quiet partitions while a busy one has room again.
@@ -161,8 +177,8 @@ class Consumer(driver.Consumer):
             await asyncio.sleep(BUSY_WAIT_S if active else IDLE_WAIT_S)
             return
         records = await self._getmany(active_partitions=ready, timeout=timeout if ready == active else BUSY_WAIT_S)
-        few = records and sum(map(len, records.values())) < SMALL_POLL
-        self._gather_s = self.app.tuning.gather_s if few else 0.0
+        self._few = bool(records) and sum(map(len, records.values())) < SMALL_POLL
+        poll: Poll = []
         for raw_tp, batch in records.items():
             tp = ensure_TP(raw_tp)
             needed = self.app.needs(tp)
@@ -173,12 +189,15 @@ class Consumer(driver.Consumer):
                 await self.seek(tp, needed)
                 continue
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-            chunk = Chunk(tp, batch)
-            self.app.handed_out(chunk)
-            yield tp, self._to_message(tp, chunk)
+            poll.append(Chunk(tp, batch))
+        for chunk in poll:
+            self.app.hand_out(chunk)
+        if poll:
+            yield poll[0].tp, self._to_message(poll[0].tp, poll)
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
-        last = record[-1]
+        """One message for all partitions of a poll; to Faust it is the last record of the first of them."""
+        last = record[0][-1]
         return ConsumerMessage(
             tp.topic,
             tp.partition,

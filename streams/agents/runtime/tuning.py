@@ -16,9 +16,9 @@ class Tuning:
     watch_s: float = 5.0
     """How often outputs of which we are the only writer are checked for somebody else's records."""
     fetch_wait_ms: int = 10
-    """How long the broker may hold back a fetch; bounds the latency of a partition left out of the fetch in flight."""
-    gather_s: float = 0.002
-    """Wait before the next poll after a small one."""
+    """How long the broker may hold back a fetch that leaves a partition out; bounds how long that one waits."""
+    idle_fetch_wait_ms: int = 250
+    """How long it may hold back any other; bounds how long a partition waits that was moved meanwhile."""
     max_poll_records: int = 4000
     """Records of one poll over all partitions: the size of a unit under load."""
     max_fetch_bytes: int = 4 << 20
