@@ -57,6 +57,7 @@ def whole_chain(folder: Path, rate: float, seconds: float) -> dict[str, Any]:
     """Commit → acknowledged beside commit → source log."""
     with DemoSystem(folder / "chain", items=2000, seed=1, say=say) as system:
         say("bench.chain")
+        chain.raise_stock(system)
         return chain.measure(system, rate, seconds)
 
 
