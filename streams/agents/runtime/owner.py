@@ -23,7 +23,7 @@ from schemas.errors import Fatal
 from schemas.versions import epoch_of, next_epoch, version_of
 from streams.agents.runtime.durations import Durations
 from streams.agents.runtime.log_reader import LogReader
-from streams.agents.runtime.marker import WRITER_HEADER, ChangelogRecord, InputMark, Marker, Standing, Writer
+from streams.agents.runtime.marker import WRITER_HEADER, InputMark, Marker, Standing, Writer
 from streams.agents.runtime.recovery import Recovery
 from streams.agents.runtime.store import PartitionStore
 from streams.agents.runtime.tenure import Batch, Tenure
@@ -183,13 +183,14 @@ class PartitionOwner:
             store.wipe()
             standing = Standing()
         store.begin(ports.changelog_id)
-        recovery = Recovery(standing, store.settle)
-        for record in ports.reader.read(ports.changelog, partition, max(low, standing.offset + 1), end):
-            if record.key is None or WRITER_HEADER not in record.headers:
-                raise Fatal(f"{ports.changelog}-{partition} offset {record.offset}: not written by this runtime")
-            writer = Writer.load(record.headers[WRITER_HEADER])
-            recovery.feed(ChangelogRecord(record.offset, writer, record.key, record.value))
-        return recovery, recovery.finish(), end, forgotten
+        begin = max(low, standing.offset + 1)
+        with store.restoring(end - begin) as apply:
+            recovery = Recovery(standing, apply)
+            for run in ports.reader.runs(ports.changelog, partition, begin, end):
+                if self.released:
+                    return recovery, standing, end, forgotten
+                recovery.feed(run)
+            return recovery, recovery.finish(), end, forgotten
 
     def _check_input(self, marker: Marker | None) -> tuple[str, int]:
         """(topic id, offset to start at).  Raises Fatal when records between the marker and the input are gone."""

@@ -18,6 +18,7 @@ from rocksdict import Cache
 
 from schemas.errors import Fatal
 from streams.agents.runtime.log_reader import LogReader, LogRecord
+from streams.agents.runtime.marker import MARK_KEY, WRITER_HEADER, ChangelogRun, Writer
 from streams.agents.runtime.owner import PartitionOwner, Ports
 from streams.agents.runtime.store import PartitionStore
 from streams.agents.runtime.topic_desk import TopicDesk
@@ -50,6 +51,16 @@ class Broker:
 
     def describe(self, topic: str) -> tuple[str, int]:
         return f"id of {topic}", 2
+
+    def runs(self, topic: str, partition: int, start: int, end: int) -> Generator[ChangelogRun, None, None]:
+        """A marker ends a batch here."""
+        batch: list[LogRecord] = []
+        for record in self.logs[topic, partition][start:end]:
+            batch.append(record)
+            if record.key == MARK_KEY:
+                pairs = [(r.key or b"", r.value) for r in batch]
+                yield ChangelogRun.of(record.offset, Writer.load(record.headers[WRITER_HEADER]), pairs)
+                batch = []
 
     # Wire
 
