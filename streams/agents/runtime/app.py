@@ -78,9 +78,14 @@ class OwnersRecover(FaustRecovery):
 
 
 class UnitTableManager(TableManager):
-    """Faust's, with `OwnersRecover`."""
+    """Faust's, with `OwnersRecover`, and without its second of sleep at the start."""
 
     app: StageApp
+
+    async def on_start(self) -> None:
+        if not self.should_stop:
+            await self._update_channels()
+            await self.recovery.start()
 
     @property
     def recovery(self) -> FaustRecovery:
