@@ -25,6 +25,7 @@ from streams.core.inventory.publish import Publisher, Rules
 from streams.core.inventory.sources import Sources, stated
 from streams.core.inventory.state import (
     EXACT,
+    LATEST_KEY,
     RECOMPUTE_KEY,
     STATE_FORMAT,
     Recompute,
@@ -56,6 +57,8 @@ _CLAIM_SLICE = 1_000
 """The same, of claims that are looked through."""
 _PARTED = " withdrawn"
 
+QUARTER_US = 900_000_000
+
 Decode = Callable[[str, bytes], BalanceMessage]
 """(topic, bytes) → message.  Raises PoisonRecord."""
 Encode = Callable[[str, msgspec.Struct], bytes]
@@ -81,6 +84,8 @@ class InventoryStage:
         self._sources: Sources
         self._publisher: Publisher
         self._recompute: Recompute | None = None
+        self._latest: int | None = None
+        """As under LATEST_KEY; None: not read yet."""
 
     # -- Stage
 
@@ -151,10 +156,24 @@ class InventoryStage:
     def _begin(self, state: View, now_us: int) -> tuple[Working, list[bytes]]:
         """What earlier units left to be done first, in this one."""
         self._calendar.at(now_us)
+        self._look_at_clock(state, now_us)
         self._publisher.made.clear()
         exceptions.forget_closed(state)
         owed = [] if self._listed else self._sources.state_covered(state)
         return Working(state, self._rules.ownership, self._rule, now_us), owed
+
+    def _look_at_clock(self, state: View, now_us: int) -> None:
+        """A clock that was ahead and is set back leaves promises of days that have not come: every sku anew."""
+        quarter = now_us // QUARTER_US
+        if self._latest is None:
+            stored = state.get(LATEST_KEY)
+            self._latest = int.from_bytes(stored, "big") if stored is not None else 0
+        if quarter <= self._latest <= quarter + 1:
+            return
+        if self._latest > quarter:
+            self._start_recompute(state, "clock")
+        self._latest = quarter
+        state.put(LATEST_KEY, quarter.to_bytes(8, "big"))
 
     def _finish(self, working: Working, owed: list[bytes]) -> None:
         working.fold()

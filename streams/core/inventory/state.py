@@ -11,6 +11,7 @@
 | `x` | exception id | the exception record as it stands |
 | `y` | exception id | empty: closed, and to be forgotten by the next unit |
 | `w` | `r`, or `w` and source | `Recompute`, `Withdraw`: work lists |
+| `z` | nothing | the latest instant by which promises were made |
 
 The same letters begin the owed keys: `a`, `p`, `i`, `x` name the record to send, `g` and a source its progress.
 """
@@ -172,6 +173,8 @@ decode_withdraw = msgspec.msgpack.Decoder(Withdraw).decode
 
 RECOMPUTE_KEY = b"wr"
 WITHDRAW_PREFIX = b"ww"
+LATEST_KEY = b"z"
+"""The latest instant by which promises were made, in quarters of an hour (local midnights fall on them)."""
 
 
 def sku_key(sku: str) -> bytes:

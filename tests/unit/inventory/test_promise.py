@@ -215,3 +215,19 @@ def test_the_index_holds_one_entry_per_sku() -> None:
         inventory.say("erp", "A", balance("N", "inbound", 5, f"P{n}", day(n)))
         inventory.runtime.tick(3_600)
     assert len([key for key in inventory.runtime.state() if key[:1] == b"t"]) == 1
+
+
+def test_a_clock_that_was_a_day_ahead_and_is_set_back_leaves_no_promise_of_tomorrow() -> None:
+    inventory = Inventory()
+    inventory.say("wms", "A", balance("N", "on_hand", 9))
+    inventory.say("erp", "A", balance("N", "inbound", 5, "P1", day(1)), balance("N", "demand", 2, "R1", day(2)))
+    right = inventory.atp("A").network
+    inventory.runtime.tick(90_000)
+    assert inventory.atp("A").network.steps[0].date > right.steps[0].date
+    inventory.restart()
+    inventory.runtime.tick(-90_000)
+    inventory.runtime.tick(1)
+    told = inventory.atp("A").network
+    assert [(step.date, step.available) for step in told.steps] == [(step.date, step.available) for step in right.steps]
+    inventory.runtime.tick(90_000)
+    assert inventory.atp("A").network.steps[0].date > right.steps[0].date, "tomorrow comes again"
