@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 CODE := onhand schemas streams sinks tests bench
 
-.PHONY: help venv demo test test-fast lint types imports format bench clean
+.PHONY: help venv demo test test-fast faults lint types imports format bench clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ test: lint types imports  ## every check: lint, types, imports, then all tests o
 
 test-fast: lint types imports  ## every check that needs no servers
 	$(BIN)/pytest -m 'not integration'
+
+faults: $(STAMP)  ## break the running chain in every way, then in pairs, for MINUTES (60); SEED to repeat one
+	$(BIN)/python -m tests.campaign --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED))
 
 lint: $(STAMP)  ## ruff; never edits
 	$(BIN)/ruff check $(CODE)
