@@ -149,8 +149,8 @@ def measure(source: StockSource) -> dict[str, Any]:
     """Debezium alone, then the whole way."""
     settings, stack = source.settings, source.stack
     apply_topics(kafka=settings.kafka, registry_url=settings.registry_url, partitions=settings.partitions)
-    source.add_source(ALONE, snapshot__tables__order__by__row__count="ascending")
-    source.add_source(OURS, snapshot__tables__order__by__row__count="ascending")
+    source.add_source(ALONE)
+    source.add_source(OURS)
     source.onhand("source", "apply", ALONE)
     alone = debezium(source, ALONE)
     source.onhand("source", "remove", ALONE, "--forget", "--yes")
