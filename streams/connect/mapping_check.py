@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from schemas.errors import InvalidInput
 from streams.agents.runtime.log_reader import LogReader
 from streams.agents.runtime.marker import MARK_KEY, Marker, changelog_topic, decode_marker
@@ -10,6 +12,7 @@ from streams.connect.folder import CONNECTOR_FILE, Source
 from streams.connect.source_log import SourceLog
 from streams.connect.tables import matches, split_patterns
 from streams.core.mapping.mapping import load_mapping
+from streams.core.mapping.model import TableMapping
 
 CODE = "E28"
 TAIL_RECORDS = 50_000
@@ -17,7 +20,7 @@ TAIL_RECORDS = 50_000
 
 
 def mapping_findings(source: Source) -> list[Finding]:
-    """E28: the mapping is refused, or needs a table the connector does not capture."""
+    """E28: the mapping is refused, or needs a table the connector does not capture; a note: or reads it late."""
     if not any(source.folder.glob("*.sql")):
         place = f"{source.folder.name}/"
         fix = "Write postings.sql (README), then `onhand source inspect`"
@@ -31,7 +34,7 @@ def mapping_findings(source: Source) -> list[Finding]:
         ]
     patterns = split_patterns(source.config.get("table.include.list", ""))
     missing = sorted(table for table in mapping.tables if not matches(patterns, table))
-    return [
+    return _read_late(source, mapping.tables, patterns) + [
         Finding(
             CODE,
             Severity.ERROR,
@@ -41,6 +44,29 @@ def mapping_findings(source: Source) -> list[Finding]:
             f"Add {table} to table.include.list of {CONNECTOR_FILE}",
         )
         for table in missing
+    ]
+
+
+def _read_late(source: Source, tables: Mapping[str, TableMapping], patterns: list[str]) -> list[Finding]:
+    """A snapshot reads tables in the order of the expressions, and those of one by name; the lane evaluates a row as it
+    comes when all it joins has been read, and otherwise stores it and reads it again at the end."""
+
+    def place(table: str) -> tuple[int, str]:
+        return next(n for n, pattern in enumerate(patterns) if matches([pattern], table)), table
+
+    captured = [table for table in tables.values() if matches(patterns, table.name)]
+    late = {table.name: sorted(j for j in table.joins if matches(patterns, j)) for table in captured}
+    return [
+        Finding(
+            CODE,
+            Severity.NOTE,
+            source.name,
+            source.place("table.include.list"),
+            f"a snapshot reads {table} before {', '.join(joined)}, which its rows join: they are read twice",
+            "List tables one by one, with a comma between, those that are joined first",
+        )
+        for table, every in sorted(late.items())
+        if (joined := [j for j in every if place(j) > place(table)])
     ]
 
 

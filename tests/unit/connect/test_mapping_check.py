@@ -31,6 +31,21 @@ def test_a_table_that_is_not_captured(tmp_path: Path) -> None:
     ]
 
 
+def test_a_snapshot_that_reads_a_table_before_what_it_joins_is_noted(tmp_path: Path) -> None:
+    folder = shutil.copytree(CONFIGS / "wms", tmp_path / "wms")
+    tables = "bin|bin_stock|item|lot|outbound|pick_task|receipt|shipment|shipment_line|transfer"
+    config = demo_config("wms") | {"table.include.list": f"wms\\.warehouse,wms\\.({tables})"}
+    (folder / "connector.json").write_text(json.dumps(config))
+    findings = mapping_findings(read_source(folder, VARIABLES))
+    assert [(one.code, one.severity, one.message) for one in findings] == [
+        (
+            "E28",
+            Severity.NOTE,
+            "a snapshot reads wms.bin_stock before wms.item, wms.lot, which its rows join: they are read twice",
+        )
+    ]
+
+
 def test_a_refused_mapping(tmp_path: Path) -> None:
     folder = copied(tmp_path)
     (folder / "items.sql").write_text("SELECT nothing AS sku FROM erp.itmast\n")
