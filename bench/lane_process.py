@@ -151,7 +151,8 @@ def _figures(turns: dict[str, Turns]) -> dict[str, Any]:
 
 def _peer(kafka: str, peer: str, folder: str, tell: Callable[[str], None]) -> Contender:
     output = f"peer.{peer}"
-    for created in AdminClient({"bootstrap.servers": kafka}).create_topics([NewTopic(output, 1, 1)]).values():
+    administration = AdminClient({"bootstrap.servers": kafka})
+    for created in administration.create_topics([NewTopic(output, 1, 1)]).values():
         created.result()
     command = [interpreter(peer, tell), "-m", f"bench.peers.{peer}.app", kafka, output, f"{folder}/{peer}"]
     return Contender(peer, command, _end_of(kafka, output), 1.0)

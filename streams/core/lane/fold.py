@@ -207,15 +207,14 @@ class Fold:
         if row is None:
             return None
         stored = entry.table.dump(row)
-        known = old is not None and old.seen >= max(table.dead_below, table.load_from)
-        if old is not None and known and old.row == stored and not (old.bad or old.hole):
+        same = old is not None and old.row == stored and old.seen >= table.dead_below and old.seen >= table.load_from
+        if old is not None and same and not (old.bad or old.hole):
             if old.seen != table.generation:
                 old.seen = table.generation
                 self._put(reference, old)
             return None
         names = self.lookups.names
-        found = tuple(names.name(lookup, key) for lookup, key in entry.table.lookup_keys(row))
-        chains = tuple(names.name(lookup, key) for lookup, key in entry.table.chains(row))
+        found, chains = names.all(entry.table.lookup_keys(row)), names.all(entry.table.chains(row))
         if found or chains or (old is not None and (old.found or old.chains)):
             self.lookups.enter(reference, old, found, chains)
             for name in (*found, *(old.found if old is not None else ())):
@@ -280,8 +279,7 @@ class Fold:
             return
         if record.bad:
             self._clear_bad(entry, reference, record)
-        name = lookups.names.name
-        edges = tuple(dict.fromkeys([name(lookup, key) for lookup, key in evaluation.rests_on]))
+        edges = lookups.names.all(evaluation.rests_on)
         if edges != record.edges:
             replace_entries(self.state, b"d", reference, record.edges, edges)
             record.edges = edges
@@ -347,8 +345,7 @@ class Fold:
             return
         names = self.lookups.names
         row = entry.table.load(record.row)
-        found = tuple(names.name(lookup, key) for lookup, key in entry.table.lookup_keys(row))
-        chains = tuple(names.name(lookup, key) for lookup, key in entry.table.chains(row))
+        found, chains = names.all(entry.table.lookup_keys(row)), names.all(entry.table.chains(row))
         if found != record.found or chains != record.chains:
             self.lookups.enter(reference, record, found, chains)
             record.found, record.chains = found, chains
@@ -371,18 +368,9 @@ class Fold:
         archived: bool = False,
     ) -> None:
         """Move sums and parts from what the record says to what is said now."""
-        dirty, sums = self.dirty, self.sums
         if postings != record.postings:
-            added = list(postings)
-            for posting in record.postings:
-                if posting in added:
-                    added.remove(posting)
-                else:
-                    sums.remove(*posting, reference, archived)
-                    dirty.balance(posting[0], stamp)
-            for posting in added:
-                sums.add(*posting, reference)
-                dirty.balance(posting[0], stamp)
+            for balance in self.sums.replace(record.postings, postings, reference, archived):
+                self.dirty.balance(balance, stamp)
             record.postings = postings
         if parts != record.parts:
             had, now = dict(record.parts), dict(parts)

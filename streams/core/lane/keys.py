@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import datetime as dt
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -41,6 +42,7 @@ KNOWN_NAMES = 100_000
 """Names of one lookup held in memory at most."""
 
 _encoder = msgspec.msgpack.Encoder()
+_encode = _encoder.encode
 _decode_balance = msgspec.msgpack.Decoder(tuple[str | None, str, str, str, str | None])
 _balance_header = b"\x95"
 _buckets = {bucket.value: bucket for bucket in Bucket}
@@ -76,20 +78,11 @@ def reference_text(reference: bytes) -> str:
 
 def balance_key(posting: Posting) -> bytes:
     """`<sku> 0 <balance>`: reference first, so that a claim's balances stand together.  Raises RowError."""
-    due = posting.due
-    return (
-        clean(posting.sku, "sku")
-        + ZERO
-        + _encoder.encode(
-            (
-                posting.reference,
-                posting.bucket.value,
-                posting.view,
-                posting.location,
-                None if due is None else due.isoformat(),
-            )
-        )
-    )
+    view, sku, location, bucket, due, reference, _ = posting
+    encoded = sku.encode()
+    if ZERO in encoded:
+        encoded = clean(sku, "sku")
+    return encoded + ZERO + _encode((reference, bucket, view, location, None if due is None else due.isoformat()))
 
 
 def claim_prefix(sku: bytes, reference: str) -> bytes:
@@ -123,6 +116,13 @@ class LookupNames:
             raise Fatal(f"two lookups share a tag: {[tuple(lookup) for lookup in mapping.lookups]}; rename an alias")
         self._dump = mapping.dump_lookup_key
         self._known: list[dict[LookupKey, bytes]] = [{} for _ in self._tags]
+
+    def all(self, keys: Sequence[tuple[int, LookupKey]]) -> tuple[bytes, ...]:
+        """Names of (lookup, key), each once, in order."""
+        if not keys:
+            return ()
+        known = self._known
+        return tuple(dict.fromkeys([known[lookup].get(key) or self.name(lookup, key) for lookup, key in keys]))
 
     def name(self, lookup: int, key: LookupKey) -> bytes:
         """`<tag> <length> <key>`: no name is the beginning of another."""

@@ -11,7 +11,7 @@ that a claim is closed; so what is kept *expires*, by a list in the order of day
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -46,6 +46,43 @@ class Sums:
         self._sums: dict[bytes, Sum] = {}
         self._emptied: list[bytes] = []
         self._left: list[tuple[bytes, bytes, Decimal]] = []
+
+    def replace(
+        self,
+        had: Sequence[tuple[bytes, str]],
+        now: Sequence[tuple[bytes, str]],
+        reference: bytes,
+        archived: bool,
+    ) -> list[bytes]:
+        """What the row `reference` posts, instead of what it posted: (balance, quantity); balance keys that changed."""
+        if [balance for balance, _ in had] == [balance for balance, _ in now]:
+            changed = []
+            for (balance, was), (_, quantity) in zip(had, now, strict=True):
+                if was != quantity:
+                    self.move(balance, was, quantity, reference)
+                    changed.append(balance)
+            return changed
+        added = list(now)
+        changed = []
+        for posting in had:
+            if posting in added:
+                added.remove(posting)
+            else:
+                self.remove(*posting, reference, archived)
+                changed.append(posting[0])
+        for balance, quantity in added:
+            self.add(balance, quantity, reference)
+            changed.append(balance)
+        return changed
+
+    def move(self, balance: bytes, was: str, now: str, reference: bytes) -> None:
+        """A live posting says another quantity: `remove` and `add` at once."""
+        if self._archives and self._is_evidence(balance):
+            self.remove(balance, was, reference, archived=False)
+            self.add(balance, now, reference)
+            return
+        found = self._load(balance)
+        found.quantity = EXACT.add(EXACT.subtract(found.quantity, Decimal(was)), Decimal(now))
 
     def add(self, balance: bytes, quantity: str, reference: bytes) -> None:
         """One more live posting, of the row `reference`."""
@@ -88,11 +125,9 @@ class Sums:
                 found.kept = (*found.kept, Kept(reference, quantity, self._today))
                 self._state.put(b"e" + self._today.to_bytes(DAY_BYTES, "big") + balance, b"")
         also = self._close_claims()
+        put, encode = self._state.put, _encoder.encode
         for balance, found in self._sums.items():
-            if found.postings:
-                self._state.put(b"s" + balance, _encoder.encode(found))
-            else:
-                self._state.put(b"s" + balance, None)
+            put(b"s" + balance, encode(found) if found.postings else None)
         self._sums.clear()
         self._emptied.clear()
         self._left.clear()
