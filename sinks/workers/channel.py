@@ -9,8 +9,9 @@ group.  Who is given partition p
 3. keeps following `channel.publication.v1`: a record there that another worker wrote is a former owner's late request,
    whose key is told once more.
 
-An intent is durable before its push.  Before the bytes leave, the worker looks whether it has been stopped for longer
-than its lease.  Offsets in Kafka are committed for monitoring only.
+An intent is durable before its push.  A worker that held still for longer than its lease asks the group whether it is
+still a member before it pushes anything; the last look at the lease comes right before the bytes leave.  Offsets in
+Kafka are committed for that question and for monitoring only.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from schemas.codec import Codec
 from schemas.errors import OnhandError, PoisonRecord
@@ -115,6 +116,8 @@ class ChannelWorker:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="push")
         self._pushing: tuple[Push, Future[Answered]] | None = None
         self._polled_s = _boottime_s()
+        self._unsure = False
+        """We held still for longer than the lease, and the group has not said since that we are one of it."""
         self._ticked_us = 0
         self._health: dict[str, Any] = {"healthy": True, "state": "starting"}
         self._rule_checked_us = clock_us()
@@ -265,7 +268,9 @@ class ChannelWorker:
         else:  # nothing can be told before the answer is in: it is what is waited for
             wait((self._pushing[1],), BUSY_POLL_S)
             first = self._facts.poll(0)
-        self._polled_s = _boottime_s()
+        now_s = _boottime_s()
+        self._unsure = self._unsure or now_s - self._polled_s > self._lease_s
+        self._polled_s = now_s
         if first is None:
             return
         now_us = self._clock_us()
@@ -363,12 +368,26 @@ class ChannelWorker:
     # Pushing -------------------------------------------------------------------------------------------------------
 
     def _push(self, now_us: int) -> None:
+        if self._unsure and not self._is_member():
+            return
         push = self.desk.next_push(now_us)
         if push is None:
             return
         self._write(item.publication for item in push.items)
         self._outbox.settle()
         self._pushing = (push, self._pool.submit(self._pushed, push))
+
+    def _is_member(self) -> bool:
+        """Ask the group; when it has given our partitions to another worker, the next poll takes them from us."""
+        places = self._facts.position(self._facts.assignment())
+        known = [TopicPartition(place.topic, place.partition, max(0, place.offset)) for place in places]
+        try:
+            self._facts.commit(offsets=known, asynchronous=False)
+        except KafkaException as error:
+            logger.info("channel %s: held still, and no member any more: %s", self.desk.rule.name, error.args[0].str())
+            return False
+        self._unsure = False
+        return True
 
     def _pushed(self, push: Push) -> Answered:
         """In the push thread: the last look at the lease, then the bytes."""

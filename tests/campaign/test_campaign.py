@@ -24,7 +24,7 @@ SCENARIOS = {
     "connect resends": (Step("resend", "connect", "unflushed:erp:12", "back:connect"),),
     "every process is killed": (Step("kill-all", "all", "told:20", "back:channel-shop"),),
     "the broker is away for longer than the lease, and a lane is killed": (
-        Step("away", "kafka", "log:wms:40", "business:225"),
+        Step("away", "kafka", "log:wms:40", "unwell:inventory"),
         Step("kill", "source-erp", "business:90", "back:source-erp"),
     ),
     "three workers of one group": (Step("storm", "inventory", "told:20", "now", {"workers": 3, "blows": 3, "lot": 4}),),
