@@ -68,7 +68,9 @@ def test_all_partitions_of_a_poll_are_worked_on_at_once_and_what_comes_meanwhile
         assert cast(Any, app).has_room(TP("in", 1))
         waiting = asyncio.create_task(cast(Any, app).settled(60.0))
         app.owners[0].go.set()
-        await asyncio.sleep(0)
+        while app.owners[0].working:
+            await asyncio.sleep(0)
+        await asyncio.wait((waiting,), timeout=0)
         assert not waiting.done(), "partition 1 is still at work"
         app.owners[1].go.set()
         await waiting
