@@ -12,22 +12,26 @@ from types import FrameType
 
 import click
 
-from onhand.cli.output import json_option, show_json, show_rows
+from onhand.cli.output import console, json_option, show_json
 from onhand.health import ask_health
+from onhand.run.channel import clock_us
 from onhand.settings import Settings, load_settings
 from onhand.stack.component import port_answers
 from onhand.stack.local import COMPONENTS, LocalStack, configured_processes
 from onhand.stack.process import Identity, tail, wait_until
 from onhand.stack.records import Phase, clear_leftovers, read_record, take_lock
 from onhand.stack.site import Ports, Site
-from onhand.stack.status import COLUMNS, healthy, remarks, status_rows
 from onhand.stack.supervision import GRACE_S
+from onhand.status.gather import Gatherer
+from onhand.status.judge import RED, judge
+from onhand.status.page import page
 from schemas.errors import EXIT_RUNTIME, EnvironmentFault, InvalidInput
 
 SUPERVISOR_LOG = "supervisor.log"
 DETACH_S = 600.0
 """A first start downloads and installs; a failure ends the wait at once."""
 DOWN_S = 120.0
+WATCH_S = 2.0
 
 
 @click.command()
@@ -151,17 +155,41 @@ def down(wipe: bool) -> None:
 
 
 @click.command()
+@click.option("--watch", is_flag=True, help="Look again every two seconds until Ctrl-C.")
 @json_option
-def status(as_json: bool) -> None:
-    """Everything on one page, and what to do about what is red (exit 1 when something is)."""
-    settings = load_settings()
-    rows = status_rows(settings.data_dir)
-    show_rows(rows, COLUMNS, as_json=as_json, empty="nothing is up; `onhand up` starts it")
-    if not as_json:
-        for line in remarks(rows):
-            click.echo(line)
-    if not healthy(rows):
+def status(watch: bool, as_json: bool) -> None:
+    """Everything on one page, what is red first, with what to do about it (exit 1 when something is)."""
+    gatherer = Gatherer(load_settings(), clock_us)
+    try:
+        while True:
+            red = _show_status(gatherer, clear=watch, as_json=as_json)
+            if not watch:
+                break
+            time.sleep(WATCH_S)
+    except KeyboardInterrupt:
+        return
+    finally:
+        gatherer.close()
+    if red:
         sys.exit(EXIT_RUNTIME)
+
+
+def _show_status(gatherer: Gatherer, *, clear: bool, as_json: bool) -> bool:
+    """Print one look; whether something is red."""
+    document = gatherer.gather()
+    now_us = clock_us()
+    problems = judge(document, now_us)
+    red = not document["up"] or any(problem.colour == RED for problem in problems)
+    if as_json:
+        show_json({"ok": not red, "problems": [problem._asdict() for problem in problems], **document})
+        return red
+    if clear:
+        click.clear()
+    if not document["up"]:
+        click.echo("nothing is up; `onhand up` starts it")
+    else:
+        console().print(page(document, problems, now_us), markup=False)
+    return red
 
 
 @click.command()

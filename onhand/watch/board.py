@@ -27,6 +27,7 @@ class Board:
     def __init__(self, bootstrap: str, codec: Codec) -> None:
         self._codec = codec
         self._consumer = wire.consumer(bootstrap, "watch")
+        self._pulse = wire.Pulse(bootstrap)
         self._progress: dict[tuple[str, str, int], Progress] = {}
         self.exceptions: dict[str, ExceptionRecord] = {}
 
@@ -48,7 +49,7 @@ class Board:
 
     def answers(self) -> bool:
         """Whether Kafka does."""
-        return wire.answers(self._consumer)
+        return self._pulse.beats()
 
     def close(self) -> None:
         self._consumer.close()

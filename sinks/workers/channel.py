@@ -101,12 +101,13 @@ class ChannelWorker:
                 "partition.assignment.strategy": "range",
             },
         )
-        self._side = wire.consumer(bootstrap, f"{group}-side-{self._worker}")
+        self._side = wire.consumer(bootstrap, f"{group}-side-{self._worker}", **wire.UNHURRIED)
         self._outbox = Outbox(bootstrap, self._worker, codec)
         self._side_next: dict[tuple[str, int], int] = {}
         self._progress: dict[tuple[int, str], SourceState] = {}
         self._said: dict[tuple[str, int, str], Stated] = {}
         """By stage, partition and source, its newest progress."""
+        self._pulse = wire.Pulse(bootstrap)
         self._teller = Teller(bootstrap, rule.name)
         self._outcomes: Counter[str] = Counter()
         self._ended: dict[Where, int] = {}
@@ -143,7 +144,7 @@ class ChannelWorker:
         Asks Kafka whether it is there: without it nothing can be told, and the worker waits.
         """
         answer = dict(self._health)
-        if not wire.answers(self._side):
+        if not self._pulse.beats():
             answer |= {"healthy": False, "ready": False, "error": wire.NO_ANSWER}
         return answer
 

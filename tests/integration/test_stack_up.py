@@ -76,7 +76,7 @@ def test_up_status_down(shell: Shell) -> None:
     assert settings.postgres_port == int(shell.environment["ONHAND_POSTGRES_PORT"])
 
     status = shell.onhand("status", "--json")
-    rows = {row["name"]: row for row in json.loads(status.stdout)}
+    rows = {row["name"]: row for row in json.loads(status.stdout)["processes"]}
     assert status.returncode == 0
     assert rows["postgres"]["health"] == rows["mariadb"]["health"] == "ok"
     assert shell.onhand("health", "postgres").returncode == 0

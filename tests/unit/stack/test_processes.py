@@ -22,7 +22,9 @@ from onhand.settings import Settings, load_settings
 from onhand.stack.local import configured_processes, process_arguments, settings_environment
 from onhand.stack.process import Identity
 from onhand.stack.records import Phase, Record, Row, State, write_record
-from onhand.stack.status import duration, healthy, remarks, status_rows
+from onhand.status.gather import Document
+from onhand.status.judge import Problem, judge
+from onhand.status.processes import duration, status_rows
 from schemas.errors import EnvironmentFault, Fatal, InvalidInput
 
 
@@ -130,6 +132,9 @@ def test_a_process_returns_its_own_exit_code(settings: Settings, module: types.M
     assert seen == [(settings, "erp")]
 
 
+STANDBY_ANSWER = {"healthy": True, "ready": False, "partitions": [], "waits_for": ""}
+
+
 def row(name: str, state: State, *, component: bool = False, note: str = "") -> Row:
     return Row(
         name=name,
@@ -143,6 +148,13 @@ def row(name: str, state: State, *, component: bool = False, note: str = "") -> 
         since_us=1_000_000,
         note=note,
     )
+
+
+def judged(rows: list[dict[str, Any]]) -> list[Problem]:
+    """Of a document that knows of processes alone."""
+    nothing = ("sources", "stages", "channels", "exceptions")
+    document: Document = {"processes": rows, "unanswered": {}, **{part: [] for part in nothing}}
+    return judge(document, 0)
 
 
 def write(data_dir: Path, *rows: Row, started: int | None = None) -> None:
@@ -167,11 +179,14 @@ def test_status_says_what_is_red_and_what_to_do(settings: Settings) -> None:
     assert [r["health"] for r in rows] == ["", "red", "red", "ok"]
     assert rows[3]["detail"] == "4 partitions"
     assert rows[3]["since"] == "3 min"
-    assert not healthy(rows)
-    assert remarks(rows) == [
-        "source-erp: exit 2: items.sql:3 → mend what it says (`onhand logs source-erp`), "
-        "then `onhand down` and `onhand up`",
-        "orders: exit 1: x → starts again by itself; if it goes on, `onhand logs orders`",
+    assert judged(rows) == [
+        (
+            "red",
+            "source-erp",
+            "exit 2: items.sql:3",
+            "mend what it says (`onhand logs source-erp`), then `onhand down` and `onhand up`",
+        ),
+        ("red", "orders", "exit 1: x", "starts again by itself; if it goes on, `onhand logs orders`"),
     ]
 
 
@@ -182,8 +197,7 @@ def test_status_tells_starting_and_waiting_from_red(settings: Settings) -> None:
         young, old = (status_rows(settings.data_dir, now_us=seconds * 1_000_000) for seconds in (30, 90))
 
     assert [r["health"] for r in young] == ["", "waits", "starting"]
-    assert healthy(young)
-    assert remarks(young) == ["source-erp: waits for its first snapshot"]
+    assert judged(young) == [("yellow", "source-erp", "waits for its first snapshot", "")]
     assert [r["health"] for r in old] == ["", "waits", "red"]
 
 
@@ -193,7 +207,15 @@ def test_status_of_a_crashed_supervisor(settings: Settings) -> None:
     rows = status_rows(settings.data_dir)
 
     assert rows[0]["state"] == "dead"
-    assert remarks(rows) == ["supervisor: not running → it crashed: `onhand down`, then `onhand up`"]
+    assert judged(rows) == [("red", "supervisor", "not running", "it crashed: `onhand down`, then `onhand up`")]
+
+
+def test_a_second_process_of_a_lane_stands_by(settings: Settings) -> None:
+    write(settings.data_dir, row("source-erp@1", State.RUNNING))
+    with serve_health(settings.model_copy(update={"instance": "1"}), Kind.LANE, "source-erp", lambda: STANDBY_ANSWER):
+        rows = status_rows(settings.data_dir, now_us=90_000_000)
+    assert rows[1]["health"] == "stands by"
+    assert judged(rows) == []
 
 
 def test_status_when_nothing_is_up(tmp_path: Path) -> None:

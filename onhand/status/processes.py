@@ -1,4 +1,4 @@
-"""One page about everything: what runs, since when, how it feels, and what to do about what is red."""
+"""What the local supervisor runs: since when, how it feels, and what to do about what is red."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from onhand.health import ask_health, health_file
 from onhand.stack.component import port_answers
 from onhand.stack.records import Phase, Record, Row, State, read_record
 
-COLUMNS = ("name", "pid", "state", "port", "restarts", "since", "health")
 WAITS = "waits"
 """Healthy, and unable to go on before something else has happened."""
+STANDBY = "stands by"
+"""Healthy, and another process of its group does the work."""
 STARTING_S = 60
 """A process that has not answered yet is taken for starting so long."""
 
@@ -29,17 +30,6 @@ def status_rows(data_dir: Path, now_us: int | None = None) -> list[dict[str, Any
     return [_supervisor_row(record), *(_row(data_dir, record, row, now) for row in record.rows)]
 
 
-def remarks(rows: list[dict[str, Any]]) -> list[str]:
-    """One line for everything that is red, what is wrong and what to do, and for everything that waits."""
-    red = [f"{row['name']}: {row['detail']} → {row['what to do']}" for row in rows if row["what to do"]]
-    return red + [f"{row['name']}: {row['detail']}" for row in rows if row["health"] == WAITS]
-
-
-def healthy(rows: list[dict[str, Any]]) -> bool:
-    """Whether nothing is red."""
-    return bool(rows) and all(not row["what to do"] for row in rows)
-
-
 def _supervisor_row(record: Record) -> dict[str, Any]:
     alive = record.supervisor_alive()
     return {
@@ -52,11 +42,15 @@ def _supervisor_row(record: Record) -> dict[str, Any]:
         "health": "" if alive else "red",
         "detail": "" if alive else "not running",
         "what to do": "" if alive else "it crashed: `onhand down`, then `onhand up`",
+        "answer": {},
     }
 
 
 def _row(data_dir: Path, record: Record, row: Row, now_us: int) -> dict[str, Any]:
-    detail, action = _judge(data_dir, record, row, now_us)
+    answer: dict[str, Any] = {}
+    if row.state is State.RUNNING and not row.component and not _young(data_dir, row, now_us):
+        answer = ask_health(data_dir, row.name)
+    detail, action = _judge(record, row, answer)
     calm = "starting" if row.state is State.STARTING or detail == "starting" else "ok"
     return {
         "name": row.name,
@@ -65,13 +59,19 @@ def _row(data_dir: Path, record: Record, row: Row, now_us: int) -> dict[str, Any
         "port": row.port,
         "restarts": row.restarts,
         "since": duration(now_us - row.since_us),
-        "health": "red" if action else WAITS if detail.startswith(WAITS) else calm,
+        "health": "red" if action else next((word for word in (WAITS, STANDBY) if detail.startswith(word)), calm),
         "detail": detail,
         "what to do": action,
+        "answer": answer,
     }
 
 
-def _judge(data_dir: Path, record: Record, row: Row, now_us: int) -> tuple[str, str]:
+def _young(data_dir: Path, row: Row, now_us: int) -> bool:
+    """It may still be starting."""
+    return now_us - row.since_us < STARTING_S * 1_000_000 and not health_file(data_dir, row.name).exists()
+
+
+def _judge(record: Record, row: Row, answer: dict[str, Any]) -> tuple[str, str]:
     look = f"`onhand logs {row.name}`"
     if row.state is State.FAILED:
         return row.note, f"mend what it says ({look}), then `onhand down` and `onhand up`"
@@ -84,14 +84,13 @@ def _judge(data_dir: Path, record: Record, row: Row, now_us: int) -> tuple[str, 
     if row.component:
         answers = row.port is not None and port_answers(row.port)
         return ("answers", "") if answers else ("no answer", f"wait a moment; then {look}")
-    young = now_us - row.since_us < STARTING_S * 1_000_000
-    if young and not health_file(data_dir, row.name).exists():
+    if not answer:
         return "starting", ""
-    answer = ask_health(data_dir, row.name)
     if answer.get("healthy") and answer.get("waits_for"):
         return f"{WAITS} for {answer['waits_for']}", ""
     if answer.get("healthy"):
-        return str(answer.get("summary", "healthy")), ""
+        standby = answer.get("partitions") == [] and not answer.get("ready", True)
+        return STANDBY if standby else str(answer.get("summary", "healthy")), ""
     return str(answer.get("error") or answer.get("summary") or "not healthy"), look
 
 
