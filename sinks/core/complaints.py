@@ -47,7 +47,7 @@ class Complaints:
             return []
         record = ExceptionRecord(
             id=identity,
-            version=now_us,
+            version=_later(before, now_us),
             stage=self._stage,
             source=self._about,
             code=code,
@@ -69,10 +69,16 @@ class Complaints:
         if record is None:
             return []
         closed = ExceptionStatus.CLOSED
-        return [msgspec.structs.replace(record, status=closed, version=now_us, updated_us=now_us, closed_us=now_us)]
+        version = _later(record, now_us)
+        return [msgspec.structs.replace(record, status=closed, version=version, updated_us=now_us, closed_us=now_us)]
 
     def _id(self, code: str, subject: str) -> str:
         return f"{self._stage}/{self._about}/{code}/{subject}"
 
     def __len__(self) -> int:
         return len(self._open)
+
+
+def _later(before: ExceptionRecord | None, now_us: int) -> int:
+    """A version above the one before, also when the clock was set back meanwhile."""
+    return now_us if before is None else max(now_us, before.version + 1)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import Stamps
+from sinks.core.complaints import Complaints
 from sinks.core.dirty import DirtyMap, Waiting
 from sinks.core.histogram import RELATIVE_ERROR, bucket_of, percentile, value_of
 from sinks.core.ids import Stamp, message_id, publication_id
@@ -142,3 +143,11 @@ def test_percentiles_of_merged_histograms(one: list[int], other: list[int], shar
     found = percentile(counts, share, everything[-1])
     assert found is not None
     assert abs(found - exact) / exact <= 0.0201
+
+
+def test_the_versions_of_an_exception_grow_also_when_the_clock_is_set_back() -> None:
+    complaints = Complaints("shop")
+    (opened,) = complaints.open("code", "subject", "one", "act", now_us=100)
+    (again,) = complaints.open("code", "subject", "other", "act", now_us=50)
+    (closed,) = complaints.close("code", "subject", now_us=20)
+    assert opened.version < again.version < closed.version
