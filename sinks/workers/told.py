@@ -28,6 +28,7 @@ class Teller:
         self._told = Told()
         self._asked: dict[Place, Future[Any]] = {}
         self._begun_us = 0
+        self._version = 0
 
     def turn(
         self,
@@ -85,11 +86,12 @@ class Teller:
             self._told.forget()  # Kafka is away for a moment: the next round asks again
 
     def _progress(self, partition: int, source: str, stated: Stated, now_us: int) -> Progress:
+        self._version = max(self._version + 1, now_us)  # it grows also when the clock is set back
         return Progress(
             stage=self.stage,
             source=source,
             partition=partition,
-            version=now_us,
+            version=self._version,
             input_offset=0,
             source_position=stated.source_position,
             source_time_us=stated.source_time_us,
