@@ -288,7 +288,9 @@ class Intake:
 
     def _release(self, identity: str) -> None:
         known = load_exception(self._fold.state, identity)
-        if known is not None and known.subject in self._fold.memo.tables:
+        if known is None:
+            self._fold.faults.disown(identity)
+        elif known.subject in self._fold.memo.tables:
             self._snapshots.release(known.subject, sweep=known.code == "sweep-waits")
             self._fold.faults.close(identity)
 

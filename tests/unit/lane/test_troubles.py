@@ -356,7 +356,8 @@ def test_a_mapping_that_needs_new_columns_waits_for_a_snapshot(lane: Lane) -> No
     assert progress_of(lane) == (True, False, False)
 
 
-def test_what_a_lost_state_opened_can_be_closed(lane: Lane) -> None:
+@pytest.mark.parametrize("action", [Action.CLOSE, Action.RELEASE])
+def test_what_a_lost_state_opened_can_be_closed(lane: Lane, action: Action) -> None:
     lane.log.transaction(("c", "toy.demand", demand_row(7, "A", "2")))
     lane.run()
     (identity,) = lane.exceptions()
@@ -367,8 +368,8 @@ def test_what_a_lost_state_opened_can_be_closed(lane: Lane) -> None:
     lane.fed = 0
     lane.start()
     assert list(lane.exceptions()) == [identity], "nobody who knows it is left"
-    lane.control(Action.CLOSE, identity)
-    lane.control(Action.CLOSE, "lane/other/poison-record/x")
+    lane.control(action, identity)
+    lane.control(action, "lane/other/poison-record/x")
     lane.run()
     lane.runtime.tick()
     assert not lane.exceptions()
