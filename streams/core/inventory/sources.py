@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from schemas.records import BalanceMessage, LaneProgress
+from streams.core.heard import heard_whole
 from streams.core.inventory.state import (
     WITHDRAW_PREFIX,
     SourceState,
@@ -38,9 +39,10 @@ class Sources:
     def accept(self, state: View, message: BalanceMessage) -> bool:
         """Take a lane's progress in; True when promises must be made anew because of it.  Late progress is dropped."""
         progress = message.progress
-        source = self._states.setdefault(message.source, SourceState())
+        source = self._states.setdefault(message.source, SourceState(since=message.version))
         if progress is None or message.version < max(source.version, source.floor):
             return False
+        progress = heard_whole(progress, source.since)
         before = (self.ready(message.source), self.uncertain(message.source))
         source.version, source.progress, source.covered = message.version, progress, progress
         if progress.restated_since is not None and progress.restated_since > source.floor:

@@ -129,6 +129,8 @@ class SourceState(msgspec.Struct, array_like=True):
     """Seen in a unit whose outputs may not be acknowledged yet."""
     stated: LaneProgress | None = None
     """Everything up to it is in outputs that were acknowledged before this was said."""
+    since: int = 0
+    """Version of the first progress this state has heard; 0: heard before this was kept."""
 
 
 class SourcedLocation(msgspec.Struct, array_like=True, frozen=True):

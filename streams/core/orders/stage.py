@@ -33,6 +33,7 @@ from schemas.records import (
     Shipment,
     Stamps,
 )
+from streams.core.heard import heard_whole
 from streams.core.orders.merge import Merged, Owners, merge
 from streams.core.orders.receive import oldest, receive, sweep
 from streams.core.orders.stages import Words, fingerprint_of
@@ -267,11 +268,11 @@ class _Unit:
         self._changed.add(message.order_id)
 
     def _fold_progress(self, message: OrderPartMessage) -> None:
-        known = self.stage._sources.setdefault(message.source, SourceState())
+        known = self.stage._sources.setdefault(message.source, SourceState(since=message.version))
         if message.progress is None or message.version < known.version:
             return
         was_complete = self.stage.complete
-        known.version, known.received = message.version, message.progress
+        known.version, known.received = message.version, heard_whole(message.progress, known.since)
         restated = message.progress.restated_since
         if restated is not None and restated > known.restated_since:
             known.restated_since = restated

@@ -94,6 +94,8 @@ class SourceState(msgspec.Struct, array_like=True):
     received: LaneProgress | None = None
     stated: LaneProgress | None = None
     """What progress.v1 may say: everything it covers has been acknowledged."""
+    since: int = 0
+    """Version of the first progress this state has heard; 0: heard before this was kept."""
 
 
 _order_decoder = msgspec.msgpack.Decoder(OrderState)

@@ -236,3 +236,17 @@ def test_an_owner_that_is_replaced_is_rested_on_no_longer_though_nothing_else_ch
     sent = inventory.sent("inventory.atp.v1")
     inventory.say("wms", "A", balance("N", "on_hand", 10), version=400)
     assert inventory.sent("inventory.atp.v1") == sent
+
+
+def test_a_state_that_missed_what_was_said_before_waits_for_a_restatement() -> None:
+    """Its changelog is lost, or its input begins later: the lane is complete, and of the sku half is heard."""
+    inventory = Inventory(ready=["shop"])
+    inventory.progress("erp", version=900, restated_since=5)
+    inventory.progress("wms", version=901, restated_since=6)
+    inventory.say("wms", "A", balance("N", "on_hand", 10), version=902)
+    assert not getattr(inventory.atp("A"), "complete", False), "of the ERP's demand nothing is heard"
+    inventory.say("erp", "A", balance("N", "demand", 4, "L1"), version=903)
+    inventory.progress("erp", version=904, restated_since=903)
+    assert not getattr(inventory.atp("A"), "complete", False), "the WMS has not restated"
+    inventory.progress("wms", version=905, restated_since=902)
+    assert (inventory.atp("A").complete, inventory.now("A")) == (True, 6)

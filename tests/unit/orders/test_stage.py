@@ -405,3 +405,15 @@ def test_an_order_of_four_thousand_disputed_lines_fits_a_message_and_a_unit() ->
     limit = 4 << 20
     assert max(len(sent.output.value or b"") for sent in scene.runtime.durable.sent) < limit
     assert max(sum(len(k) + len(v or b"") for k, v in c.items()) for c, _ in scene.runtime.durable.changelog) < limit
+
+
+def test_a_state_that_missed_what_was_said_before_waits_for_a_restatement() -> None:
+    scene = Scene(complete=False)
+    for source in ("erp", "wms"):
+        scene.progress(source, restated_since=1)
+        scene.progress(source, restated_since=1)
+    assert scene.tell("erp", header(financial_status="paid")).complete is False
+    for source in ("erp", "wms"):
+        scene.progress(source, restated_since=version_of(scene.epoch, 1) + 1)
+    scene.run()
+    assert scene.order().complete is True
