@@ -30,7 +30,7 @@ def inventory_worker(
         return cast(BalanceMessage, codec.decode(topic, value))
 
     return StageWorker(
-        lambda: InventoryStage(rules, decode, codec.encode),
+        lambda: InventoryStage(rules, decode, codec.encode, partitions),
         group=GROUP,
         partitions=partitions,
         kafka=kafka,

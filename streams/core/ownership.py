@@ -127,6 +127,8 @@ class Ownership(_Strict):
     once."""
     items: Annotated[SourceList, Field(min_length=1)]
     """Whose items.sql counts: for each sku the first source that has it."""
+    components: SourceList | None = None
+    """Whose components.sql counts: for each kit the first source that has any of it; not given: as `items`."""
     locations: Annotated[SourceList, Field(min_length=1)]
     """Whose locations.sql counts: for each location the first source that has it."""
     inventory: InventoryOwners
@@ -135,7 +137,13 @@ class Ownership(_Strict):
     @cached_property
     def fingerprint(self) -> bytes:
         """32 bytes; equal files in another layout have the same."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).digest()
+        rules = self.model_dump(mode="json", exclude_none=True)
+        return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).digest()
+
+    @property
+    def kit_owners(self) -> tuple[str, ...]:
+        """Whose components count, in order."""
+        return self.items if self.components is None else self.components
 
     @cached_property
     def _owners(self) -> dict[Bucket, dict[str, tuple[Owner, ...]]]:
@@ -163,7 +171,7 @@ class Ownership(_Strict):
     @property
     def sources(self) -> frozenset[str]:
         """Every source the file names."""
-        names = [*self.items, *self.locations]
+        names = [*self.items, *self.kit_owners, *self.locations]
         for lists in (*(section for _, section in self.inventory), *(section for _, section in self.orders)):
             names.extend(name.split("/", 1)[0] for owners in lists.values() for name in owners)
         return frozenset(names)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from schemas.records import Balance, BalanceMessage
+from streams.core.inventory.kits import take_bill, withdraw_bill
 from streams.core.inventory.state import Claim, Entry, SourcedItem
 from streams.core.inventory.working import Working, note
 
@@ -40,6 +41,8 @@ def receive(working: Working, message: BalanceMessage, floor: int) -> bool:
         by_reference.setdefault(balance.reference, []).append(balance)
     for reference, balances in by_reference.items():
         _assert(working.claim(message.sku, reference), source, version, balances)
+    if message.kits is not None:
+        take_bill(working, message, message.kits)
     note(record, message.stamps, source)
     return True
 
@@ -85,10 +88,10 @@ def withdraw(claim: Claim, source: str, since: int) -> bool:
 
 
 def withdraw_item(working: Working, sku: str, source: str, since: int) -> bool:
-    """The same for the item, and for what is parked."""
+    """The same for the item, for kits, and for what is parked."""
     record = working.sku(sku)
     said = record.items.get(source)
-    changed = False
+    changed = withdraw_bill(working, sku, source, since)
     if said is not None and said.version < since:
         del record.items[source]
         changed = True

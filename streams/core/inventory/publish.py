@@ -18,10 +18,11 @@ from decimal import Decimal
 
 import msgspec
 
-from schemas.records import Atp, Bucket, Drift, Item, LocationAtp, Position, PositionLine, Stamps
+from schemas.records import Atp, Bucket, Drift, Item, KitWhy, LocationAtp, Position, PositionLine, Stamps
 from streams.core.inventory import drift
 from streams.core.inventory.clock import Calendar, move_wake
 from streams.core.inventory.exceptions import Finding, reconcile
+from streams.core.inventory.kits import Kits, Lines, Own
 from streams.core.inventory.made import Said, decode_atp
 from streams.core.inventory.promise import (
     Promise,
@@ -61,8 +62,8 @@ class Rules:
 class Publisher:
     """Makes the outputs of touched skus."""
 
-    def __init__(self, rules: Rules, sources: Sources, calendar: Calendar) -> None:
-        self._rules, self._sources, self._calendar = rules, sources, calendar
+    def __init__(self, rules: Rules, sources: Sources, calendar: Calendar, kits: Kits) -> None:
+        self._rules, self._sources, self._calendar, self._kits = rules, sources, calendar, kits
         self.made: dict[bytes, tuple[Said, Made]] = {}
         """What this unit has made, as the state holds it: it is about to be rendered."""
 
@@ -72,28 +73,39 @@ class Publisher:
         if record.unfinished:
             return []
         state, now_us = working.state, working.now_us
-        locations = {key[0] for key in record.lines}
+        kit = self._kits.terms(working, sku, record)
+        lines: Lines = record.lines if kit is None else kit.lines(record.lines)
+        locations = {key[0] for key in lines}
         locations.update(key[0] for key in record.sums)
+        if kit is not None:
+            locations |= kit.locations
         needed = self._sources.needed(locations)
         ready = self._sources.all_ready(needed)
         if not ready and self._sources.being_read(record.cause) and not _was_made(state, sku):
             return []
         uncertain = bool(record.uncertain) or any(self._sources.uncertain(source) for source in needed)
         todays = self._calendar.todays(locations)
-        promise = compute(
-            record.lines, todays, horizon_days=self._rules.horizon_days, grace_days=self._rules.grace_days
-        )
+        promise = self._compute(lines, todays)
         drifts = drift.visible(record, self._sources)
         item = self._item(sku, record)
         owed: list[bytes] = []
-        known = bool(record.items or record.sums or record.lines)
+        known = bool(record.items or record.sums or record.lines) or (kit is not None and kit.known)
         stamps, cause = record.stamps or Stamps(), record.cause
 
         position = make_position(sku, record, drifts, ready, uncertain) if known else None
         if self._make(working, b"p", sku, position, record, stamps, cause):
             owed.append(b"p" + sku.encode())
         rests_on = {source: record.versions.get(source, 0) for source in sorted(needed)}
-        if self._make_promise(working, sku, record, promise, item, ready, uncertain, known, todays, rests_on):
+        tracked, why = item.tracked, None
+        kit_findings: list[Finding] = []
+        if kit is not None:
+            own = Own(promise, ready, uncertain, item, rests_on, todays, stamps, cause)
+            told = kit.publish(own, lines, lambda left: self._compute(left, todays))
+            promise, ready, uncertain, tracked, rests_on, why, kit_findings = told[:7]
+            owed += told.owed
+        if self._make_promise(
+            working, sku, record, promise, item, ready, uncertain, known, todays, rests_on, tracked, why
+        ):
             owed.append(b"a" + sku.encode())
         if self._make(working, b"i", sku, item if item is not _NO_ITEM else None, record, stamps, cause):
             owed.append(b"i" + sku.encode())
@@ -102,8 +114,9 @@ class Publisher:
         after_us = self._rules.ownership.drift_after_s * 1_000_000
         findings, ripe_us = drift.findings(sku, drifts, now_us, after_us)
         if ready:
-            if record.exceptions or findings or promise.overdue or _lowest(promise) < ZERO:
-                findings += _oversells(sku, promise, item, cause)
+            if record.exceptions or findings or promise.overdue or kit_findings or _lowest(promise) < ZERO:
+                findings += kit_findings
+                findings += _oversells(sku, promise, item, cause, tracked)
                 findings += self._overdue(sku, promise)
                 owed.extend(reconcile(state, record.exceptions, findings, now_us))
             if ripe_us is not None:
@@ -111,6 +124,9 @@ class Publisher:
         move_wake(state, sku_key(sku), record.wake_us, wake_us)
         record.wake_us = wake_us
         return owed
+
+    def _compute(self, lines: Lines, todays: dict[str, dt.date]) -> Promise:
+        return compute(lines, todays, horizon_days=self._rules.horizon_days, grace_days=self._rules.grace_days)
 
     def _item(self, sku: str, record: Sku) -> Item:
         for source in self._rules.ownership.items:
@@ -168,6 +184,8 @@ class Publisher:
         known: bool,
         todays: dict[str, dt.date],
         rests_on: dict[str, int],
+        tracked: bool,
+        why: KitWhy | None,
     ) -> bool:
         key = b"a" + sku.encode()
         stored = working.state.get(key)
@@ -181,11 +199,12 @@ class Publisher:
             version=0,
             complete=ready,
             uncertain=uncertain,
-            tracked=item.tracked,
+            tracked=tracked,
             backorder_limit=item.backorder_limit,
             active=item.active,
             network=promise.network,
             locations=promise.locations,
+            kit=why,
         )
         told, held_back = atp, False
         if not ready and made is not None:
@@ -234,9 +253,9 @@ def _lowest(promise: Promise) -> Decimal:
     return min((at.available_now for at in promise.locations), default=ZERO).min(promise.network.available_now)
 
 
-def _oversells(sku: str, promise: Promise, item: Item, cause: str) -> list[Finding]:
+def _oversells(sku: str, promise: Promise, item: Item, cause: str, tracked: bool) -> list[Finding]:
     """More is promised than there is, by more than may be backordered."""
-    if not item.tracked:
+    if not tracked:
         return []
     limit = item.backorder_limit or ZERO
     return [
@@ -305,6 +324,7 @@ def _held(last: Atp, new: Atp, todays: dict[str, dt.date], *, known: bool) -> At
         active=last.active and (new.active or not known),
         network=lower_of(last.network, new.network, network_today),
         locations=tuple(locations),
+        kit=new.kit,
     )
 
 

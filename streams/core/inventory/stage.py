@@ -1,8 +1,8 @@
 """Inventory as a stage: folds `onhand.balance.v1`, partition by partition, into positions and promises.
 
 One unit: forget what was closed and state what was covered by earlier units; fold messages into claims and sums; make
-the outputs of every touched sku once; write.  Work lists (withdrawals, then recomputing, then the clock) go in slices,
-each a unit of its own.
+the outputs of every touched sku once; write.  Work lists (withdrawals, then recomputing, then kits still to be told,
+then the clock) go in slices, each a unit of its own.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import msgspec
 
 from schemas.errors import Fatal, PoisonRecord
 from schemas.records import BalanceMessage, Progress, Stamps
-from streams.core.inventory import exceptions
+from streams.core.inventory import exceptions, kits
 from streams.core.inventory.balances import receive, withdraw, withdraw_item
 from streams.core.inventory.clock import Calendar, due_wakes
+from streams.core.inventory.kits import Kits
 from streams.core.inventory.locations import Locations
 from streams.core.inventory.made import finished, load_made
 from streams.core.inventory.publish import Publisher, Rules
@@ -72,8 +73,10 @@ class InventoryStage:
     input_topic = INPUT_TOPIC
     sole_writer_of = frozenset(_OWED)
 
-    def __init__(self, rules: Rules, decode: Decode, encode_output: Encode) -> None:
+    def __init__(self, rules: Rules, decode: Decode, encode_output: Encode, partitions: int = 1) -> None:
+        """`partitions` of the input: with kits, each must be heard of."""
         self._rules, self._decode, self._encode = rules, decode, encode_output
+        self._partitions = partitions
         self.fingerprint = hashlib.sha256(
             STATE_FORMAT + rules.ownership.fingerprint + b"%d/%d" % (rules.horizon_days, rules.grace_days)
         ).digest()
@@ -82,6 +85,7 @@ class InventoryStage:
         self._calendar = Calendar(rules.ownership.time_zone)
         self._locations: Locations
         self._sources: Sources
+        self._kits: Kits
         self._publisher: Publisher
         self._recompute: Recompute | None = None
         self._latest: int | None = None
@@ -94,7 +98,8 @@ class InventoryStage:
         self._partition = partition
         self._locations = Locations(state, self._rules.ownership, self._calendar, partition)
         self._sources = Sources(state, self._rules.ownership)
-        self._publisher = Publisher(self._rules, self._sources, self._calendar)
+        self._kits = Kits(state, self._rules.ownership)
+        self._publisher = Publisher(self._rules, self._sources, self._calendar, self._kits)
         stored = state.get(RECOMPUTE_KEY)
         self._recompute = decode_recompute(stored) if stored is not None else None
         if fingerprint is not None and fingerprint != self.fingerprint:
@@ -107,7 +112,8 @@ class InventoryStage:
             working, owed = self._begin(state, now_us)
             consumed = poison = 0
             for record in records:
-                if working.bytes + state.size > _UNIT_BYTES or len(working.skus) * 90 > _OWED_BYTES:
+                owes = len(working.skus) * 90 + working.components * 60
+                if working.bytes + state.size > _UNIT_BYTES or owes > _OWED_BYTES:
                     break
                 consumed += 1
                 if record.value is None:
@@ -137,7 +143,7 @@ class InventoryStage:
                 owed += self._withdraw_slice(working)
             elif self._recompute is not None:
                 self._recompute_slice(working, self._recompute)
-            else:
+            elif not self._kits.take_up(working):
                 more = self._wake_slice(working)
             self._finish(working, owed)
             return Settled(0, _once(owed), more=more or self._has_more)
@@ -159,6 +165,7 @@ class InventoryStage:
         self._look_at_clock(state, now_us)
         self._publisher.made.clear()
         exceptions.forget_closed(state)
+        self._kits.begin()
         owed = [] if self._listed else self._sources.state_covered(state)
         return Working(state, self._rules.ownership, self._rule, now_us), owed
 
@@ -184,11 +191,12 @@ class InventoryStage:
     @property
     def _listed(self) -> bool:
         """A work list is not empty: what was folded is not wholly in the outputs yet."""
-        return bool(self._sources.withdrawals) or self._recompute is not None
+        return bool(self._sources.withdrawals) or self._recompute is not None or bool(self._kits.telling)
 
     @property
     def _has_more(self) -> bool:
-        return self._listed or self._sources.has_covered
+        lists = bool(self._sources.withdrawals) or self._recompute is not None or self._kits.has_more
+        return lists or (self._sources.has_covered and not self._listed)
 
     def _take(self, working: Working, message: BalanceMessage) -> list[bytes]:
         state = working.state
@@ -199,6 +207,10 @@ class InventoryStage:
                 self._start_recompute(state, message.source)
         elif message.kind == "location":
             return self._take_location(working, message)
+        elif message.kits is not None and message.kits.use is not None:
+            kits.take_use(working, message, message.kits.use)
+        elif message.kits is not None and message.kits.offer is not None:
+            kits.take_offer(working, message, message.kits.offer)
         return []
 
     def _take_location(self, working: Working, message: BalanceMessage) -> list[bytes]:
@@ -291,7 +303,7 @@ class InventoryStage:
     def _withdraw_rest(working: Working, key: bytes, value: bytes, source: str, since: int) -> None:
         peek = decode_sku(value)
         item = peek.items.get(source)
-        if item is None and not peek.uncertain and not peek.unfinished:
+        if item is None and not (peek.uncertain or peek.unfinished or peek.components or peek.component):
             return
         sku = key[1:].decode()
         record = working.sku(sku)
@@ -327,12 +339,22 @@ class InventoryStage:
                 return None
             exception = msgspec.structs.replace(exception, version=version)
             return Output(EXCEPTION_TOPIC, key, self._encode(EXCEPTION_TOPIC, exception))
+        if kind == b"d":
+            return self._told(kits.use_message(state, owed, version))
+        if kind == b"o":
+            return self._told(kits.offer_message(state, owed, version))
         if kind == b"g":
             return self._render_progress(state, key.decode(), version, now_us)
         topic = _TOPICS[kind]
         found = self._publisher.made.get(owed) or load_made(state, owed)
         value = self._encode(topic, finished(*found, version, now_us)) if found is not None else None
         return Output(topic, key, value, self._partition)
+
+    def _told(self, told: tuple[str, BalanceMessage] | None) -> Output | None:
+        """A message to the partition of another sku, or of this one."""
+        if told is None:
+            return None
+        return Output(INPUT_TOPIC, told[0].encode(), self._encode(INPUT_TOPIC, told[1]))
 
     def _render_progress(self, state: View, source: str, version: int, now_us: int) -> Output | None:
         progress = stated(state, source)

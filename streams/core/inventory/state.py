@@ -105,6 +105,10 @@ class Sku(msgspec.Struct, array_like=True):
     """When only time will change the promise, as the clock's index has it."""
     exceptions: dict[str, str] = msgspec.field(default_factory=dict)
     """`<code>/<subject>` → id of every open exception."""
+    components: int = 0
+    """Of how many it is made; 0: it is no kit.  What they are stands in records of their own (`kit_state`)."""
+    component: bool = False
+    """It goes into kits."""
 
 
 class Made(msgspec.Struct, array_like=True, frozen=True):

@@ -31,6 +31,9 @@ from streams.core.unit import View
 
 Key = TypeVar("Key")
 
+_COMPONENT_BYTES = 500
+"""About what one component of a kit adds to a unit in which the kit changes."""
+
 
 class TouchedClaim:
     """A claim, and the effect it already has in the sums."""
@@ -50,6 +53,8 @@ class Working:
         self.claims: dict[bytes, TouchedClaim] = {}
         self.bytes = 0
         """About what `save` will write."""
+        self.components = 0
+        """Of all touched kits."""
 
     def sku(self, sku: str) -> Sku:
         """The sku's record, new when there is none, its sums resting on the present rule."""
@@ -61,7 +66,14 @@ class Working:
                 self._rebuild(sku, found)
             self.skus[sku] = found
             self.bytes += 3 * len(stored or b"") + 1_000
+            if found.components:
+                self.weigh(found.components)
         return found
+
+    def weigh(self, components: int) -> None:
+        """A touched kit has so many components, each to be told."""
+        self.components += components
+        self.bytes += components * _COMPONENT_BYTES
 
     def claim(self, sku: str, reference: str | None) -> Claim:
         """The claim's record, new when there is none; change its `entries` in place."""

@@ -55,6 +55,7 @@ _TYPES: dict[str, type[msgspec.Struct]] = {
     "item.v1": Item,
     "progress.v1": Progress,
     "exception.v1": ExceptionRecord,
+    "onhand.balance.v1": BalanceMessage,
 }
 
 
@@ -118,7 +119,9 @@ class Inventory:
         now_us: int = NOON_US,
         batch: int = 50,
         partition: int = 0,
+        partitions: int = 1,
     ) -> None:
+        self.partitions = partitions
         self.rules = Rules(ownership or ownership_of(), horizon_days=90, grace_days=7)
         self.version = 100
         self.runtime = MemoryRuntime(self.stage, now_us=now_us, durable=durable, batch=batch, partition=partition)
@@ -126,7 +129,7 @@ class Inventory:
             self.progress(source)
 
     def stage(self) -> InventoryStage:
-        return InventoryStage(self.rules, decode, encode)
+        return InventoryStage(self.rules, decode, encode, self.partitions)
 
     def restart(self, ownership: Ownership | None = None) -> None:
         if ownership is not None:

@@ -1,0 +1,483 @@
+"""Kits: what partitions of inventory tell each other of kits and of their components.
+
+A kit's partition knows from the lanes what it is made of.  It tells each component what it takes and which demand
+falls on it (*use*); the component's partition answers with what it allows (*offer*).  Both are absolute, versioned by
+their sender, and owed outputs of the unit that made them.  Neither rests on the other: a use comes from the kit's own
+stock and demand, an offer from the component's own and from uses of other kits.  So what a change sets off ends.
+
+A component that is a kit itself offers nothing and says so: two ways from a kit to one component would each count it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from itertools import islice
+from typing import NamedTuple
+
+import msgspec
+
+from schemas.records import (
+    BalanceMessage,
+    Bucket,
+    ComponentOffer,
+    Item,
+    KitComponent,
+    KitMessage,
+    KitPlace,
+    KitUse,
+    KitWhy,
+    Makeable,
+    Stamps,
+)
+from streams.core.inventory.exceptions import Finding
+from streams.core.inventory.kit_paths import Offers, asked, common_locations, made, makeable
+from streams.core.inventory.kit_state import (
+    Asked,
+    Bill,
+    Kit,
+    Offer,
+    Parts,
+    Telling,
+    Use,
+    decode_asked,
+    decode_kit,
+    decode_parts,
+    decode_telling,
+    decode_use,
+    encode,
+    first_of_pair,
+    pair,
+    split_pair,
+)
+from streams.core.inventory.promise import Promise
+from streams.core.inventory.state import ZERO, LineKey, Made, Sku, decode_made
+from streams.core.inventory.working import Working, note
+from streams.core.ownership import ANY, Ownership
+from streams.core.unit import UNIT_BYTES, View
+
+OFFERS = 500
+"""Offers that one unit makes at most; the kits left over are told in slices, units of their own."""
+Lines = Mapping[LineKey, tuple[Decimal, int]]
+Compute = Callable[[Lines], Promise]
+"""The promise of these lines, at the component's todays."""
+
+_decode_offer = msgspec.msgpack.Decoder(ComponentOffer).decode
+
+
+# -- what comes
+
+
+def take_bill(working: Working, message: BalanceMessage, said: KitMessage) -> None:
+    """A lane's word on what a sku is made of, and on whether it goes into kits."""
+    state, sku = working.state, message.sku
+    record = working.sku(sku)
+    if said.components is not None:
+        kit = _load_kit(state, sku)
+        kit.again = True
+        if said.components:
+            parts = {component.sku: component.quantity for component in said.components}
+            kit.bills[message.source] = Bill(message.version, parts)
+        else:
+            kit.bills.pop(message.source, None)
+        _keep_kit(working, sku, record, kit)
+    if said.component is not None:
+        of = _load_parts(state, sku)
+        if said.component:
+            of.sources[message.source] = message.version
+        else:
+            of.sources.pop(message.source, None)
+        _keep_parts(state, sku, record, of)
+
+
+def take_use(working: Working, message: BalanceMessage, use: KitUse) -> None:
+    """What a kit asks of a component of this partition, unless it is late."""
+    state, sku = working.state, message.sku
+    key = b"u" + pair(sku, use.kit)
+    stored = state.get(key)
+    before = decode_use(stored) if stored is not None else Use()
+    if message.version < before.version:
+        return
+    record = working.sku(sku)
+    of = _load_parts(state, sku)
+    of.count(before, -1)
+    after = Use(
+        message.version, use.quantity, use.complete, use.uncertain, use.withdrawn, use.demand, before.asks or use.ask
+    )
+    of.count(after, 1)
+    state.put(key, encode(after))
+    if use.withdrawn:
+        state.put(b"o" + key[1:], None)
+    _keep_parts(state, sku, record, of)
+    note(record, message.stamps, message.source)
+
+
+def take_offer(working: Working, message: BalanceMessage, offer: ComponentOffer) -> None:
+    """What a component offers a kit of this partition, unless it is late or the kit has nothing to do with it."""
+    sku = message.sku
+    stored = working.state.get(b"k" + sku.encode())
+    kit = decode_kit(stored) if stored is not None else Kit()
+    known = kit.offers.get(offer.component)
+    if offer.component not in kit.told or (known is not None and message.version < known.version):
+        return
+    kit.offers[offer.component] = Offer(
+        message.version,
+        offer.complete,
+        offer.uncertain,
+        offer.tracked,
+        offer.kit,
+        {at.location: at for at in offer.makeable},
+        offer.source_versions,
+    )
+    record = working.sku(sku)
+    _keep_kit(working, sku, record, kit)
+    note(record, message.stamps, message.source)
+
+
+def withdraw_bill(working: Working, sku: str, source: str, since: int) -> bool:
+    """Take out what the source said of kits before version `since`; True when there was something."""
+    state, record, changed = working.state, working.sku(sku), False
+    if record.components:
+        kit = _load_kit(state, sku)
+        if source in kit.bills and kit.bills[source].version < since:
+            del kit.bills[source]
+            _keep_kit(working, sku, record, kit)
+            changed = True
+    if record.component:
+        of = _load_parts(state, sku)
+        if of.sources.get(source, since) < since:
+            del of.sources[source]
+            _keep_parts(state, sku, record, of)
+            changed = True
+    return changed
+
+
+def _load_kit(state: View, sku: str) -> Kit:
+    stored = state.get(b"k" + sku.encode())
+    return decode_kit(stored) if stored is not None else Kit()
+
+
+def _load_parts(state: View, sku: str) -> Parts:
+    stored = state.get(b"n" + sku.encode())
+    return decode_parts(stored) if stored is not None else Parts()
+
+
+def _keep_kit(working: Working, sku: str, record: Sku, kit: Kit) -> None:
+    """`record` counts its components, those that are still to be told that they are none included."""
+    before = record.components
+    record.components = len({*kit.told, *(part for bill in kit.bills.values() for part in bill.components)})
+    working.weigh(record.components - before)
+    working.state.put(b"k" + sku.encode(), encode(kit) if record.components else None)
+
+
+def _keep_parts(state: View, sku: str, record: Sku, of: Parts) -> None:
+    record.component = bool(of.sources or of.kits)
+    state.put(b"n" + sku.encode(), encode(of) if record.component else None)
+
+
+# -- what leaves
+
+
+class Own(NamedTuple):
+    """What a sku promises without kits, demand of kits on it included."""
+
+    promise: Promise
+    ready: bool
+    uncertain: bool
+    item: Item
+    rests_on: dict[str, int]
+    todays: dict[str, dt.date]
+    stamps: Stamps
+    cause: str
+
+
+class Told(NamedTuple):
+    """The same with kits."""
+
+    promise: Promise
+    ready: bool
+    uncertain: bool
+    tracked: bool
+    rests_on: dict[str, int]
+    why: KitWhy
+    findings: list[Finding]
+    owed: list[bytes]
+
+
+class Terms:
+    """One sku that is a kit, a component, or both, while its outputs are made."""
+
+    def __init__(self, kits: Kits, working: Working, sku: str, record: Sku) -> None:
+        self._kits, self._working, self._sku, self._record = kits, working, sku, record
+        self._kit = _load_kit(working.state, sku)
+        self._parts = _load_parts(working.state, sku)
+        self._source, bill = kits.chosen(self._kit)
+        self._components = bill.components
+        offers = self._kit.offers
+        self._nested = sorted(name for name in bill.components if name in offers and offers[name].kit)
+        self._limits: Offers = {
+            name: {} if name not in offers or self._nested else offers[name].makeable
+            for name in bill.components
+            if name not in offers or self._nested or offers[name].tracked
+        }
+
+    @property
+    def known(self) -> bool:
+        """There is something to promise or to report."""
+        return bool(self._components or self._parts.demand)
+
+    @property
+    def locations(self) -> set[str]:
+        """Where kits can be made, beside where there is stock or demand."""
+        return common_locations(self._limits)
+
+    def lines(self, own: Lines) -> Lines:
+        """The open quantities with the demand of kits."""
+        return _with_demand(own, self._parts) if self._parts.demand else own
+
+    def publish(self, own: Own, lines: Lines, compute: Compute) -> Told:
+        """`lines` as the method of that name gave them."""
+        owed = self._ask(own) if self._record.components else []
+        ready, uncertain, promise = own.ready, own.uncertain, own.promise
+        demand: Decimal | None = None
+        if self._record.component:
+            ready = ready and not self._parts.incomplete
+            uncertain = uncertain or bool(self._parts.uncertain)
+            owed += self._tell(own, ready, uncertain, lines, compute)
+            demand = sum((quantity for quantity, _ in self._parts.demand.values()), ZERO)
+        if not self._components:
+            why = KitWhy(demand=demand)
+            return Told(promise, ready, uncertain, own.item.tracked, own.rests_on, why, [], owed)
+        rests_on = dict(own.rests_on)
+        for name in self._components:
+            offer = self._kit.offers.get(name)
+            ready = ready and offer is not None and offer.complete
+            if offer is not None:
+                uncertain = uncertain or offer.uncertain
+                for source, version in offer.source_versions.items():
+                    rests_on[source] = max(version, rests_on.get(source, 0))
+        can_make: dict[str, Decimal] = {}
+        if self._limits:
+            promise, can_make = made(promise, self._limits, own.todays)
+        why = self._why(promise, can_make, demand)
+        rests_on = dict(sorted(rests_on.items()))
+        return Told(promise, ready, uncertain, bool(self._limits), rests_on, why, self._findings(), owed)
+
+    def _ask(self, own: Own) -> list[bytes]:
+        """Tell every component what this kit asks of it; the owed keys."""
+        state, kit, owed = self._working.state, self._kit, []
+        for name, quantity in self._components.items():
+            demand = () if self._nested else asked(own.promise, quantity)
+            ask = kit.again or name not in kit.offers
+            use = Asked(quantity, own.ready, own.uncertain, demand, ask, own.stamps, own.cause)
+            key = b"d" + pair(self._sku, name)
+            stored = state.get(key)
+            if kit.again or not use.says(decode_asked(stored) if stored is not None else None):
+                state.put(key, encode(use))
+                owed.append(key)
+        gone = [name for name in kit.told if name not in self._components]
+        for name in gone:
+            key = b"d" + pair(self._sku, name)
+            state.put(key, None)
+            kit.offers.pop(name, None)
+            owed.append(key)
+        if kit.again or gone or len(kit.told) != len(self._components):
+            kit.again, kit.told = False, list(self._components)
+            _keep_kit(self._working, self._sku, self._record, kit)
+        return owed
+
+    def _tell(self, own: Own, ready: bool, uncertain: bool, lines: Lines, compute: Compute) -> list[bytes]:
+        """Tell the kits what this component offers them, as many as the unit has room for; the owed keys."""
+        state, sku, kits = self._working.state, self._sku, self._kits
+        prefix = b"u" + first_of_pair(sku)
+        cursor = kits.taken_up.pop(sku, None)
+        if cursor is None and sku in kits.telling:
+            kits.list(state, sku, msgspec.structs.replace(kits.telling[sku], again=True))
+            return []
+        owed: list[bytes] = []
+        same: dict[Decimal, tuple[Makeable, ...]] = {}
+        for key, value in list(islice(state.scan(prefix, cursor or prefix), kits.room + 1)):
+            if not kits.room or state.size > UNIT_BYTES // 2:
+                again = sku in kits.telling and kits.telling[sku].again
+                kits.list(state, sku, Telling(key, again))
+                return owed
+            use = decode_use(value)
+            if use.withdrawn:
+                continue
+            kits.room -= 1
+            places: tuple[Makeable, ...] = ()
+            if not self._components:
+                if use.demand:
+                    places = makeable(compute(_without(lines, self._record.lines, use)), use.quantity)
+                else:
+                    found = same.get(use.quantity)
+                    places = found if found is not None else makeable(own.promise, use.quantity)
+                    same[use.quantity] = places
+            offer = ComponentOffer(
+                component=sku,
+                complete=ready,
+                uncertain=uncertain,
+                tracked=own.item.tracked,
+                kit=bool(self._components),
+                makeable=places,
+                source_versions=dict.fromkeys(own.rests_on, 0),
+            )
+            content, told = encode(offer), b"o" + key[1:]
+            stored = state.get(told)
+            if use.asks or stored is None or decode_made(stored).content != content:
+                state.put(told, encode(Made(content, own.rests_on, own.stamps, own.cause)))
+                owed.append(told)
+            if use.asks:
+                use.asks = False
+                state.put(key, encode(use))
+        listed = kits.telling.get(sku)
+        if listed is not None:
+            kits.list(state, sku, Telling(prefix) if listed.again else None)
+        return owed
+
+    def _why(self, promise: Promise, can_make: Mapping[str, Decimal], demand: Decimal | None) -> KitWhy:
+        components = []
+        for name, quantity in self._components.items():
+            offer, limit = self._kit.offers.get(name), self._limits.get(name)
+            network = limit.get(ANY) if limit is not None else None
+            components.append(
+                KitComponent(
+                    sku=name,
+                    quantity=quantity,
+                    makeable=None if limit is None else network.now if network is not None else ZERO,
+                    complete=offer is not None and offer.complete,
+                    uncertain=offer is not None and offer.uncertain,
+                )
+            )
+        places = (promise.network, *promise.locations)
+        return KitWhy(
+            components=tuple(components),
+            places=tuple(KitPlace(location=at.location, makeable=can_make.get(at.location)) for at in places),
+            demand=demand,
+        )
+
+    def _findings(self) -> list[Finding]:
+        if not self._nested:
+            return []
+        names = ", ".join(self._nested)
+        return [
+            Finding(
+                code="kit-nested",
+                source=self._source,
+                subject=self._sku,
+                detail=f"of the components of kit {self._sku} {names} is a kit itself: nothing can be made of it",
+                action="name in components.sql what that kit is made of in its place, or stop keeping it as a kit",
+            )
+        ]
+
+
+class Kits:
+    """Room of a unit, and the work list of kits still to be told; a mirror of the `f` records."""
+
+    def __init__(self, state: View, ownership: Ownership) -> None:
+        self._ownership = ownership
+        self.telling = {key[1:].decode(): decode_telling(value) for key, value in state.scan(b"f")}
+        self.taken_up: dict[str, bytes] = {}
+        """Component → `u` key from which on this unit tells its kits."""
+        self.room = OFFERS
+        self._stalled = False
+
+    def begin(self) -> None:
+        """A unit begins."""
+        self.room, self._stalled = OFFERS, False
+        self.taken_up.clear()
+
+    def take_up(self, working: Working) -> bool:
+        """Go on with the first component of the work list that can be published; False: there is none."""
+        for sku, telling in self.telling.items():
+            if not working.sku(sku).unfinished:
+                self.taken_up[sku] = telling.cursor
+                return True
+        self._stalled = True
+        return False
+
+    @property
+    def has_more(self) -> bool:
+        """The work list could go on."""
+        return bool(self.telling) and not self._stalled
+
+    def list(self, state: View, sku: str, telling: Telling | None) -> None:
+        """The work list goes on from here, or (None) all of its kits are told."""
+        if telling is None:
+            del self.telling[sku]
+        else:
+            self.telling[sku] = telling
+        state.put(b"f" + sku.encode(), encode(telling) if telling is not None else None)
+
+    def terms(self, working: Working, sku: str, record: Sku) -> Terms | None:
+        """None: neither a kit nor a component."""
+        return Terms(self, working, sku, record) if record.components or record.component else None
+
+    def chosen(self, kit: Kit) -> tuple[str, Bill]:
+        """(source, what a kit is made of): the first owner's that says anything."""
+        for source in self._ownership.kit_owners:
+            if source in kit.bills:
+                return source, kit.bills[source]
+        return "", _NOTHING
+
+
+_NOTHING = Bill(0, {})
+
+
+def _with_demand(own: Lines, of: Parts) -> dict[LineKey, tuple[Decimal, int]]:
+    lines = dict(own)
+    for (location, due), (quantity, kits) in of.demand.items():
+        key = (location, Bucket.DEMAND, due)
+        had, claims = lines.get(key, (ZERO, 0))
+        lines[key] = (had + quantity, claims + kits)
+    return lines
+
+
+def _without(lines: Lines, own: Lines, use: Use) -> dict[LineKey, tuple[Decimal, int]]:
+    """The lines without what one kit asks."""
+    left = dict(lines)
+    for demand in use.demand:
+        key = (demand.location, Bucket.DEMAND, demand.due)
+        quantity, claims = left[key]
+        if claims == 1 and key not in own:
+            del left[key]
+        else:
+            left[key] = (quantity - demand.quantity, claims - 1)
+    return left
+
+
+# -- messages
+
+
+def use_message(state: View, owed: bytes, version: int) -> tuple[str, BalanceMessage]:
+    """(component, message) of an owed key `d`; withdrawn when the kit asks nothing any more."""
+    kit, component = split_pair(owed[1:])
+    stored = state.get(owed)
+    use = KitUse(kit=kit, quantity=ZERO, complete=True, uncertain=False, ask=False, withdrawn=True)
+    stamps, cause = Stamps(), ""
+    if stored is not None:
+        said = decode_asked(stored)
+        stamps, cause = said.stamps, said.cause
+        use = KitUse(
+            kit=kit,
+            quantity=said.quantity,
+            complete=said.complete,
+            uncertain=said.uncertain,
+            ask=said.ask,
+            demand=said.demand,
+        )
+    kits = KitMessage(use=use)
+    return component, BalanceMessage(kind="use", source=cause, version=version, sku=component, stamps=stamps, kits=kits)
+
+
+def offer_message(state: View, owed: bytes, version: int) -> tuple[str, BalanceMessage] | None:
+    """(kit, message) of an owed key `o`; None: the kit has withdrawn."""
+    stored = state.get(owed)
+    if stored is None:
+        return None
+    said = decode_made(stored)
+    offer = msgspec.structs.replace(_decode_offer(said.content), source_versions=said.source_versions)
+    kit, kits = split_pair(owed[1:])[1], KitMessage(offer=offer)
+    message = BalanceMessage(kind="offer", source=said.cause, version=version, sku=kit, stamps=said.stamps, kits=kits)
+    return kit, message
