@@ -52,7 +52,14 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-_LENGTHS = tuple(_varint(length) for length in range(8192))
+class _Lengths(dict[int, bytes]):
+    """Lengths as they stand before texts, bytes and blocks; subscripted, which costs less than a call."""
+
+    def __missing__(self, size: int) -> bytes:
+        return _varint(size)
+
+
+_LENGTHS = _Lengths((length, _varint(length)) for length in range(8192))
 
 
 def _remember(cache: dict[Any, Any], key: Any, value: Any) -> Any:
@@ -60,10 +67,6 @@ def _remember(cache: dict[Any, Any], key: Any, value: Any) -> Any:
         cache.clear()
     cache[key] = value
     return value
-
-
-def _length(size: int) -> bytes:
-    return _LENGTHS[size] if size < 8192 else _varint(size)
 
 
 def _encode_long(value: int) -> bytes:
@@ -89,7 +92,7 @@ def _encode_decimal(value: Decimal) -> bytes:
         raise ValueError(f"{value} has more than {38 - QUANTITY_SCALE} digits before the point")
     # The shortest two's complement, as Java's BigInteger.toByteArray writes it.
     data = whole.to_bytes((whole if whole >= 0 else ~whole).bit_length() // 8 + 1, "big", signed=True)
-    encoded: bytes = _remember(_decimals, value, _length(len(data)) + data)
+    encoded: bytes = _remember(_decimals, value, _LENGTHS[len(data)] + data)
     return encoded
 
 
@@ -171,7 +174,7 @@ def compile_encoder(schema: Schema) -> Encoder:
     source = _Source()
     source.names.update(
         longs=_longs.get, long_=_encode_long, dates=_dates.get, date_=_encode_date, decimals=_decimals.get,
-        decimal_=_encode_decimal, length=_length, booleans={True: b"\x01", False: b"\x00"},
+        decimal_=_encode_decimal, lengths=_LENGTHS, booleans={True: b"\x01", False: b"\x00"},
     )  # fmt: skip
     _write_record(source, schema, {})
     encoder: Encoder = source.run()[f"encode_{schema['name']}"]
@@ -213,7 +216,7 @@ def _write_value(source: _Source, lines: _Source, depth: int, value: str, avro: 
         items, item = lines.fresh("v"), lines.fresh("v")
         lines.add(depth, f"{items} = {value}")
         lines.add(depth, f"if {items}:")
-        lines.add(depth + 1, f"out += length(len({items}))")
+        lines.add(depth + 1, f"out += lengths[len({items})]")
         if kind == "array":
             lines.add(depth + 1, f"for {item} in {items}:")
             _write_value(source, lines, depth + 2, item, avro["items"], named)
@@ -224,7 +227,7 @@ def _write_value(source: _Source, lines: _Source, depth: int, value: str, avro: 
             _write_value(source, lines, depth + 2, item, avro["values"], named)
         lines.add(depth, "out.append(0)")
     elif kind == "string":
-        lines.add(depth, f"data = {value}.encode(); out += length(len(data)); out += data")
+        lines.add(depth, f"data = {value}.encode(); out += lengths[len(data)]; out += data")
     elif logical == "decimal":
         lines.add(depth, f"out += decimals({value}) or decimal_({value})")
     elif logical == "date":
@@ -234,7 +237,7 @@ def _write_value(source: _Source, lines: _Source, depth: int, value: str, avro: 
     elif kind == "boolean":
         lines.add(depth, f"out += booleans[{value}]")
     else:  # bytes
-        lines.add(depth, f"data = {value}; out += length(len(data)); out += data")
+        lines.add(depth, f"data = {value}; out += lengths[len(data)]; out += data")
 
 
 def compile_decoder(record: type[msgspec.Struct], schema: Schema) -> Decoder:

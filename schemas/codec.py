@@ -51,6 +51,7 @@ class Codec:
     ) -> None:
         self._ids = dict(ids)
         self._headers = {topic: MAGIC + schema_id.to_bytes(4, "big") for topic, schema_id in ids.items()}
+        self._encoders: dict[str, tuple[bytes, Encoder]] = {}
         self._topics = {schema_id: topic for topic, schema_id in ids.items()}
         self._known = dict(known or {})
         self._fetch = fetch
@@ -68,12 +69,15 @@ class Codec:
 
     def encode(self, topic: str, record: msgspec.Struct) -> bytes:
         """The value to send.  Raises PoisonRecord `contract-unencodable`, naming the field."""
-        header = self._headers.get(topic)
-        if header is None:
-            raise InvalidInput(f"topic {topic} has no contract")
-        out = bytearray(header)
+        known = self._encoders.get(topic)
+        if known is None:
+            header = self._headers.get(topic)
+            if header is None:
+                raise InvalidInput(f"topic {topic} has no contract")
+            known = self._encoders[topic] = header, _encoder(topic)
+        out = bytearray(known[0])
         try:
-            _encoder(topic)(record, out)
+            known[1](record, out)
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             field = _wrong_field(topic, record)
             raise PoisonRecord(UNENCODABLE, f"{topic}: {field or type(record).__name__}: {error}") from error

@@ -30,7 +30,8 @@ def interpreter(peer: str, tell: Callable[[str], None]) -> str:
         tell(f"{peer} is installed into {place}, once")
         scratch = place.with_suffix(f".{os.getpid()}")
         subprocess.run([sys.executable, "-m", "venv", scratch], check=True)
-        subprocess.run([scratch / "bin" / "pip", "install", "--quiet", "--requirement", wanted], check=True)
+        pip = [str(scratch / "bin" / "python"), "-I", "-m", "pip", "install", "--quiet", "--requirement", str(wanted)]
+        subprocess.run(pip, check=True)
         shutil.rmtree(place, ignore_errors=True)
         scratch.rename(place)
     return str(python)

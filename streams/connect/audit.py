@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from schemas.errors import EnvironmentFault, InvalidInput
 from streams.connect.catalogue import Cursor, session
 from streams.connect.preflight import Target
-from streams.core.lane.keys import BalanceName, split_sku
+from streams.core.lane.keys import balance_name, split_sku
 from streams.core.lane.sums import decode_sum
 from streams.core.log.position import NOWHERE, binlog_number, covered_binlog, covered_lsn, reached
 from streams.core.mapping.mapping import CompiledMapping
@@ -157,7 +157,7 @@ def lane_totals(state: Mapping[bytes, bytes]) -> dict[BalanceKey, Total]:
             continue
         found = decode_sum(value)
         sku, balance = split_sku(name[1:])
-        what = BalanceName(balance)
+        what = balance_name(balance)
         kept = sum((one.quantity for one in found.kept), Decimal(0))
         total = Total(found.quantity - kept, found.postings - len(found.kept))
         if total.postings:

@@ -28,7 +28,8 @@ from __future__ import annotations
 import datetime as dt
 import zlib
 from collections.abc import Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -38,14 +39,14 @@ from streams.core.mapping.model import Lookup, LookupKey, Mapping, Posting, RowE
 
 ZERO = b"\0"
 TAG_BYTES = 4
+KNOWN_BALANCES = 1 << 14
+"""Parsed names of balances, without their skus, held in memory."""
 KNOWN_NAMES = 100_000
 """Names of one lookup held in memory at most."""
 
 _encoder = msgspec.msgpack.Encoder()
 _encode = _encoder.encode
-_decode_balance = msgspec.msgpack.Decoder(tuple[str | None, str, str, str, str | None])
 _balance_header = b"\x95"
-_buckets = {bucket.value: bucket for bucket in Bucket}
 
 
 def clean(text: str, what: str) -> bytes:
@@ -90,15 +91,23 @@ def claim_prefix(sku: bytes, reference: str) -> bytes:
     return sku + ZERO + _balance_header + _encoder.encode(reference)
 
 
-class BalanceName:
+class BalanceName(NamedTuple):
     """What a balance key says beside its sku."""
 
-    __slots__ = ("bucket", "due", "location", "reference", "view")
+    reference: str | None
+    bucket: Bucket
+    view: str
+    location: str
+    due: dt.date | None
 
-    def __init__(self, balance: bytes) -> None:
-        self.reference, bucket, self.view, self.location, due = _decode_balance.decode(balance)
-        self.bucket = _buckets[bucket]
-        self.due = None if due is None else dt.date.fromisoformat(due)
+
+_balance_decoder = msgspec.msgpack.Decoder(BalanceName)
+
+
+@lru_cache(KNOWN_BALANCES)
+def balance_name(balance: bytes) -> BalanceName:
+    """`<balance>` of a balance key.  Stock without a reference has the same few names for every sku."""
+    return _balance_decoder.decode(balance)
 
 
 def split_sku(key: bytes) -> tuple[bytes, bytes]:

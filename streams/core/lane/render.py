@@ -22,7 +22,7 @@ from schemas.records import (
     Stamps,
 )
 from streams.core.lane.faults import load_exception
-from streams.core.lane.keys import ZERO, BalanceName, split_sku
+from streams.core.lane.keys import ZERO, balance_name, split_sku
 from streams.core.lane.owed import ExceptionOwed, HoldOwed, LocationOwed, OrderOwed, ProgressOwed, SkuOwed, decode_owed
 from streams.core.lane.snapshots import holding, uncertain
 from streams.core.lane.state import EXACT, ItemState, LocationState, Memo, PartState
@@ -229,7 +229,7 @@ def _hold(memo: Memo, due: HoldOwed, kits: bool) -> LaneProgress:
 
 
 def _balance(name: bytes, stored: bytes | None) -> Balance:
-    said = BalanceName(name)
+    said = balance_name(name)
     quantity, postings = _NOTHING, 0
     if stored is not None:
         found = decode_sum(stored)

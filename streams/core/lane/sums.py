@@ -17,7 +17,7 @@ from decimal import Decimal
 import msgspec
 
 from schemas.records import Bucket
-from streams.core.lane.keys import BalanceName, claim_prefix, reference_table, split_sku
+from streams.core.lane.keys import balance_name, claim_prefix, reference_table, split_sku
 from streams.core.lane.state import EXACT, ZERO_QUANTITY, Kept, Sum
 from streams.core.unit import View
 
@@ -160,7 +160,7 @@ class Sums:
     def _is_evidence(self, balance: bytes) -> bool:
         if b"fulfilled" not in balance and b"received" not in balance:
             return False
-        name = BalanceName(split_sku(balance)[1])
+        name = balance_name(split_sku(balance)[1])
         return name.bucket in EVIDENCE and name.reference is not None
 
     def _forget(self, found: Sum, index: int) -> None:
@@ -175,11 +175,11 @@ class Sums:
         changed: list[bytes] = []
         for balance in self._emptied:
             sku, rest = split_sku(balance)
-            name = BalanceName(rest)
+            name = balance_name(rest)
             if name.bucket not in CLAIMS or name.reference is None or self._load(balance).postings:
                 continue
             claim = dict(self._claim(sku, name.reference))
-            if any(live.postings and BalanceName(split_sku(b)[1]).bucket in CLAIMS for b, live in claim.items()):
+            if any(live.postings and balance_name(split_sku(b)[1]).bucket in CLAIMS for b, live in claim.items()):
                 continue
             for other, found in claim.items():
                 if found.kept:

@@ -11,6 +11,7 @@ topics in `LaneProgress.source_position` and is what an audit waits for.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -48,6 +49,7 @@ def binlog_position(file: str, pos: int, row: int | None) -> Position:
     return Position(binlog_number(file), pos, row or 0)
 
 
+@lru_cache(64)
 def binlog_number(file: str) -> int:
     """`mysql-bin.000001` → 1.  Raises ValueError."""
     return int(file[file.rindex(".") + 1 :])

@@ -39,6 +39,8 @@ class Group(msgspec.Struct):
     """The resend mark once this group is settled."""
     position: Position | None = None
     """Greatest row position in it."""
+    binlog: bool = False
+    """That position is a binlog's."""
     covered: str | None = None
     """Covered position once it is settled; None: not moved."""
     committed_us: int | None = None
@@ -109,8 +111,9 @@ def _take(group: Group, event: Event) -> None:
     group.size += event.size
     if event.snapshot or event.incremental:
         return
-    if event.position is not None and (group.position is None or event.position > group.position):
-        group.position = event.position
+    position = event.position
+    if position is not None and (group.position is None or position > group.position):
+        group.position, group.binlog = position, event.binlog
     if event.committed_us is not None and event.committed_us > (group.committed_us or 0):
         group.committed_us = event.committed_us
     if event.space not in group.spaces:
@@ -121,9 +124,8 @@ def _take(group: Group, event: Event) -> None:
 
 def _close(group: Group, end: int, mark: Mark, commit_lsn: int | None = None) -> Group:
     group.closed, group.end, group.mark = True, end, mark
-    last = group.events[-1] if group.events else None
     if commit_lsn is not None:
         group.covered = covered_lsn(commit_lsn)
-    elif group.position is not None and last is not None and any(e.binlog for e in group.events):
+    elif group.position is not None and group.binlog:
         group.covered = covered_binlog(group.position.major, group.position.minor)
     return group
