@@ -8,6 +8,7 @@ from onhand.metrics.catalogue import Kind
 from onhand.settings import Settings
 from schemas.registry import connected_codec
 from streams.agents.orders import GROUP, load_words, orders_worker
+from streams.agents.runtime.tuning import Tuning
 from streams.core.ownership import OWNERSHIP_FILE, load_ownership
 
 
@@ -25,6 +26,7 @@ def run(settings: Settings, name: str = GROUP) -> int:
         partitions=settings.partitions,
         instance=settings.instance,
         replication=settings.replication,
+        tuning=Tuning(session_timeout_s=settings.session_timeout_s),
     )
     collect_seldom()
     with serve_health(settings, Kind.STAGE, name, worker.health):

@@ -9,6 +9,7 @@ from onhand.settings import Settings
 from schemas.errors import InvalidInput
 from schemas.registry import connected_codec
 from streams.agents.lane import LaneWorker
+from streams.agents.runtime.tuning import Tuning
 from streams.core.mapping.mapping import load_mapping
 
 
@@ -30,6 +31,7 @@ def run(settings: Settings, name: str) -> int:
         data_dir=settings.data_dir,
         instance=settings.instance,
         replication=settings.replication,
+        tuning=Tuning(session_timeout_s=settings.session_timeout_s),
     )
     collect_seldom()
     with serve_health(settings, Kind.LANE, f"source-{name}", worker.health):

@@ -7,6 +7,7 @@ from typing import cast
 
 from schemas.codec import Codec
 from schemas.records import BalanceMessage
+from streams.agents.runtime.tuning import Tuning
 from streams.agents.runtime.worker import StageWorker
 from streams.core.inventory.publish import Rules
 from streams.core.inventory.stage import InventoryStage
@@ -23,6 +24,7 @@ def inventory_worker(
     partitions: int,
     instance: str = "0",
     replication: int = 1,
+    tuning: Tuning | None = None,
 ) -> StageWorker:
     """Raises InvalidInput and EnvironmentFault as `StageWorker` does."""
 
@@ -37,4 +39,5 @@ def inventory_worker(
         data_dir=data_dir,
         instance=instance,
         replication=replication,
+        tuning=tuning,
     )

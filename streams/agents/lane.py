@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.codec import Codec
+from streams.agents.runtime.tuning import Tuning
 from streams.agents.runtime.worker import StageWorker
 from streams.core.lane.stage import LaneStage
 from streams.core.mapping.model import Mapping
@@ -24,6 +25,7 @@ class LaneWorker:
         data_dir: Path,
         instance: str = "0",
         replication: int = 1,
+        tuning: Tuning | None = None,
     ) -> None:
         """Raises InvalidInput and EnvironmentFault as `StageWorker` does."""
         self._stages: list[LaneStage] = []
@@ -41,6 +43,7 @@ class LaneWorker:
             data_dir=data_dir,
             instance=instance,
             replication=replication,
+            tuning=tuning,
         )
 
     def run(self) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from schemas.codec import Codec
 from schemas.errors import InvalidInput
+from streams.agents.runtime.tuning import Tuning
 from streams.agents.runtime.worker import StageWorker
 from streams.core.mapping.source import FILE, load_source
 from streams.core.orders.stage import OrdersStage
@@ -46,6 +47,7 @@ def orders_worker(
     partitions: int,
     instance: str = "0",
     replication: int = 1,
+    tuning: Tuning | None = None,
 ) -> StageWorker:
     """The process, ready to `run`.  Raises InvalidInput, EnvironmentFault."""
     return StageWorker(
@@ -56,4 +58,5 @@ def orders_worker(
         data_dir=data_dir,
         instance=instance,
         replication=replication,
+        tuning=tuning,
     )

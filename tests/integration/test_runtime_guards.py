@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from schemas.errors import EXIT_ENVIRONMENT, EXIT_FAIL_STOP, EXIT_OK
+from schemas.errors import EXIT_FAIL_STOP, EXIT_OK
 from streams.agents.changelog import changelog_topic, read_partition
 from streams.agents.runtime.log_reader import LogReader, LogRecord
 from streams.agents.runtime.marker import WRITER_HEADER, Writer
@@ -177,19 +177,24 @@ def test_a_late_write_to_an_output_is_sent_again_over(bench: Bench) -> None:
     assert versions[-1] == max(versions)
 
 
-def test_a_second_process_on_the_same_directory_is_refused(bench: Bench) -> None:
+def test_a_second_process_on_the_same_directory_waits_and_is_given_the_partitions_at_once(bench: Bench) -> None:
+    """At once: it is the same member of the group, so nobody waits for the killed one's session to run out."""
+    bench.feed("A", 1, 5)
     bench.start()
-    wait_for(lambda: "taken over" in bench.log, "the first process", 60)
+    bench.wait_last("A", 5)
     first = bench.process
     assert first is not None
     try:
         bench.start()
-        log = bench.ended(EXIT_ENVIRONMENT)
-        assert "is used by another process" in log
-        assert str(bench.folder) in log
+        wait_for(lambda: "standing by" in bench.log, "the second process", 60)
+        assert str(bench.folder) in bench.log
+        assert bench.log.count("taken over") == PARTITIONS
     finally:
         first.kill()
         first.wait()
+    bench.feed("A", 2, 6)
+    bench.wait_last("A", 6)
+    assert bench.log.count("taken over") == 2 * PARTITIONS
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")

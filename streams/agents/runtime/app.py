@@ -97,6 +97,9 @@ class UnitTableManager(TableManager):
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
         self.app.assigned_in_rebalance = self.app.rebalancing_count
+        self.app.standby = not assigned
+        if self.app.standby:
+            log.info("%s: standing by: every partition has an owner", self.app.conf.id)
         await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
 
 
@@ -114,13 +117,17 @@ class StageApp(faust.App):
         kafka: str,
         state_dir: Path,
         changelog_id: str,
+        member: str,
         desk: TopicDesk,
         tuning: Tuning,
     ) -> None:
+        """`member` names the process in the group: who starts again under its name is given its partitions back."""
         self.tuning = tuning
         self.lease = Lease(tuning.session_timeout_s)
         self.owners: dict[int, PartitionOwner] = {}
         self.assigned_in_rebalance = 0
+        self.standby = False
+        """The group has more workers than partitions, and this one is left over until another goes."""
         self.takeovers = 0
         self._settled = asyncio.Event()
         self._work_under_way: set[asyncio.Task[None]] = set()
@@ -140,6 +147,7 @@ class StageApp(faust.App):
             stream_wait_empty=False,  # releasing the owners waits for the unit in work
             stream_buffer_maxsize=64,  # polls; never reached: the consumer asks `has_room`
             stream_recovery_delay=0.0,
+            consumer_group_instance_id=member,
             broker_session_timeout=tuning.session_timeout_s,
             broker_heartbeat_interval=tuning.session_timeout_s / 4,
             broker_rebalance_timeout=max(15.0, tuning.session_timeout_s),
@@ -336,6 +344,7 @@ class StageApp(faust.App):
             "input": self._input,
             "partitions": sorted(owners),
             "ready": leased and not self.rebalancing and bool(owners),
+            "standby": self.standby,
             "lag": lag,
             "version": units,
             "epoch": {partition: epoch_of(version) for partition, version in units.items()},

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import faust
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
+from aiokafka.protocol.group import LeaveGroupRequest
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -135,7 +136,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         await self.call_thread(self._leave_group)
 
     async def _leave_group(self) -> None:
-        await self._ensure_consumer()._coordinator._maybe_leave_group()
+        coordinator = self._ensure_consumer()._coordinator
+        if coordinator.generation > 0:  # aiokafka itself keeps a static member in the group
+            await coordinator._send_req(LeaveGroupRequest(coordinator.group_id, coordinator.member_id))
+            coordinator.reset_generation()
 
     async def fetch_position(self, tp: TP) -> int | None:
         """Next offset that will be handed out; None when not known."""

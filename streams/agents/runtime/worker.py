@@ -7,6 +7,7 @@ import fcntl
 import logging
 import os
 import signal
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 
 STOP_S = 8.0
 """A stop that takes longer than this is cut off; what is settled is durable anyway."""
+
+MEMBER_FILE = "member"
 
 FAUST_LOGGERS = (
     "faust",
@@ -81,7 +84,7 @@ class QuietWorker(faust.Worker):
 
 
 def lock_directory(directory: Path) -> IO[str]:
-    """Make the directory ours for the life of the process.  Raises EnvironmentFault when another process has it."""
+    """Make the directory ours for the life of the process; waits while another process has it, and says so."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         handle = (directory / "lock").open("w")
@@ -89,19 +92,33 @@ def lock_directory(directory: Path) -> IO[str]:
         raise EnvironmentFault(f"state directory {directory}: cannot be used: {error}") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        handle.close()
-        raise EnvironmentFault(
-            f"state directory {directory} is used by another process: stop it, or give this one its own ONHAND_INSTANCE"
-        ) from None
+    except BlockingIOError:
+        log.warning(
+            "standing by: another process has the state directory %s; this one takes over when that one ends "
+            "(to share its partitions, give this one its own ONHAND_INSTANCE)",
+            directory,
+        )
+        fcntl.flock(handle, fcntl.LOCK_EX)
     return handle
+
+
+def member_id(group: str, directory: Path) -> str:
+    """Name of a directory in the consumer group, the same at every start: its process gets its partitions back at once.
+
+    Random, because workers on two machines are both instance 0, and of two with one name the group throws one out.
+    """
+    file = directory / MEMBER_FILE
+    if not file.exists():
+        file.write_text(f"{group}-{uuid.uuid4().hex}")
+    return file.read_text()
 
 
 class StageWorker:
     """One process of a stage.
 
     `run` blocks until the process is told to stop, and ends it: with 0 after SIGTERM or SIGINT, with 70 when anything
-    went wrong.  It returns only when the start fails.  Raises InvalidInput and EnvironmentFault before the start.
+    went wrong.  It returns only when the start fails.  Raises InvalidInput and EnvironmentFault before the start.  Who
+    finds its directory in use waits for it, before anything else.
     """
 
     def __init__(
@@ -117,11 +134,11 @@ class StageWorker:
         tuning: Tuning | None = None,
     ) -> None:
         self._group = group
+        state_dir = Path(data_dir).absolute() / "state" / group / instance
+        self._directory_lock = lock_directory(state_dir)
         desk = TopicDesk(kafka)
         desk.require(stage_factory().input_topic, partitions)
         changelog_id = desk.ensure_changelog(changelog_topic(group), partitions, replication)
-        state_dir = Path(data_dir).absolute() / "state" / group / instance
-        self._directory_lock = lock_directory(state_dir)
         uvloop.install()  # before the first loop is made; with asyncio's own a produce request costs twice the CPU time
         self._app = StageApp(
             stage_factory,
@@ -130,6 +147,7 @@ class StageWorker:
             kafka=kafka,
             state_dir=state_dir,
             changelog_id=changelog_id,
+            member=member_id(group, state_dir),
             desk=desk,
             tuning=tuning or Tuning(),
         )
