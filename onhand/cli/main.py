@@ -18,6 +18,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "run": ("onhand.cli.run:run", "Run one onhand process in the foreground."),
     "source": ("onhand.cli.source:source", "Connectors, mappings and audits of the source systems."),
     "topics": ("onhand.cli.topics:topics", "Contracts and topics: plan, apply, read."),
+    "stage": ("onhand.cli.stage:stage", "State of lanes, inventory and orders: reset, grow."),
     "channel": ("onhand.cli.channel:channel", "Sales channels: status, pause, resume, resend."),
     "exceptions": ("onhand.cli.exceptions:exceptions", "What could not be processed: list, show, retry, close."),
     "report": ("onhand.cli.report:report", "Lag reports from ClickHouse."),

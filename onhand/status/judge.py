@@ -75,9 +75,7 @@ def _stages(document: Document, now_us: int) -> Iterator[Problem]:
         what = f"{stage['stage']} of {source}"
         late_s = lag_s(stage, now_us)
         if not stage["complete"] or late_s is None:
-            yield Problem(
-                YELLOW, what, "the source has not been read whole: its promises hold", _look(stage)
-            )
+            yield Problem(YELLOW, what, "the source has not been read whole: its promises hold", _look(stage))
         elif late_s > LATE_S:
             colour = RED if late_s > VERY_LATE_S else YELLOW
             yield Problem(colour, what, f"is {duration(int(late_s * 1e6))} behind", _look(stage))

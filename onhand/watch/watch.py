@@ -3,7 +3,7 @@
 Theory of operation.  A look asks every source side by side, so one that hangs for a while delays the others once.  What
 two looks in a row find is an open exception of stage `source`; when it is gone the exception closes.  A connector that
 failed is started again as `streams.connect.healing` says.  Two watches do no harm: their exceptions have the same ids,
-and a connector is only started again while it is failed.
+and a connector is only started again while it is failed.  What a stage has lost is said to it again (`restating`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 from onhand.settings import Settings
 from onhand.stack.records import read_record
 from onhand.watch.board import Board
+from onhand.watch.restating import Restating
 from onhand.watch.troubles import Troubles
 from schemas.codec import Codec
 from schemas.errors import OnhandError
@@ -26,11 +27,13 @@ from schemas.records import ExceptionRecord
 from sinks.workers import wire
 from sinks.workers.wire import Outbox
 from streams.connect.client import ConnectClient
+from streams.connect.control import send_control
 from streams.connect.folder import log_topic, read_sources, source_names
 from streams.connect.healing import Healer
 from streams.connect.retention import Growth, RetentionLimits
 from streams.connect.source_log import SourceLog
 from streams.connect.status import SourceStatus, observe
+from streams.core.log.control import Action, Control
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +55,7 @@ class Watched:
         self._troubles = troubles
         self._healer = Healer()
         self._growth = Growth()
+        self._restating = Restating()
         self.row: dict[str, Any] = {}
 
     def look(self, now_us: int) -> list[ExceptionRecord]:
@@ -79,6 +83,14 @@ class Watched:
             return []
         self.row = self._row(status)
         return self._troubles.take(status.problems, now_us)
+
+    def restate(self, stages: list[dict[str, Any]], now_us: int) -> None:
+        """Ask the lane to say everything again, for a stage that has lost what it was told."""
+        lacking = self._restating.lacking([stage for stage in stages if stage["source"] == self.name], now_us)
+        if lacking:
+            why = f"{' and '.join(lacking)} lost what {self.name} had said"
+            log.warning("%s: its lane is asked to restate: %s", self.name, why)
+            send_control(self._settings.kafka, self.name, Control(action=Action.RESTATE, why=why))
 
     def close(self) -> None:
         self._log.close()
@@ -147,6 +159,9 @@ class Watch:
                 self._outbox.send(wire.EXCEPTION, record.id, record)
         self._looked_us = self._clock_us()
         self._health = self._answer(watched)
+        stages = self._board.stages(names, ())
+        for one in watched:
+            one.restate(stages, self._looked_us)
 
     def _watched(self, name: str) -> Watched:
         if name not in self._sources:

@@ -1,0 +1,202 @@
+"""What is done to the state of stages while they are down: reset one, or give all of them more partitions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from aiokafka.partitioner import murmur2
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported without saying so
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    OffsetSpec,
+    ResourceType,
+)
+
+from onhand.settings import Settings
+from schemas import administration
+from schemas.catalogue import catalogue
+from schemas.errors import EnvironmentFault, InvalidInput
+from sinks.core.book import CONTROL
+from sinks.workers import wire
+from streams.agents.runtime.marker import changelog_topic
+
+STAGES = ("inventory", "orders")
+KEPT = wire.PUBLICATION
+"""The one topic with P partitions whose records nobody can say again: what channels were told."""
+CLIENT = "onhand-grow"
+PATIENCE_S = 60.0
+Report = Callable[[str], None]
+
+
+class StateAdministration:
+    """One cluster's topics, deleted and made only while nobody uses them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._admin = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 2})
+
+    def reset(self, group: str) -> bool:
+        """Delete a stage's state: its changelog, and with it what its local stores are copies of; False: there was
+        none.  Raises InvalidInput while the stage runs, EnvironmentFault when Kafka does not answer."""
+        self._require_down([group])
+        return self._delete([changelog_topic(group)])
+
+    def grow(self, partitions: int, report: Report) -> None:
+        """Give every topic of P partitions this many, more than now.
+
+        Keys move, so what can be said again is deleted and made anew, empty; what channels were told is copied to where
+        it belongs now.  A second time, or again after a crash, comes to the same.  Raises as `reset`.
+        """
+        settings = self._settings
+        of_keys = [name for name, topic in catalogue().topics.items() if topic.partitions == "P"]
+        now = self._partitions(of_keys)
+        if any(count > partitions for count in now.values()):
+            raise InvalidInput(f"there are {max(now.values())} partitions; their number can only grow")
+        channels = [f"channel-{file.stem}" for file in settings.channel_configs.glob("*.yaml")]
+        self._require_down([*STAGES, *channels, *(f"lane-{source}" for source in settings.sources)])
+        if KEPT in now:
+            self._move_publications(now[KEPT], partitions, report)
+        old = [name for name, count in now.items() if name != KEPT and count < partitions]
+        if old:
+            self._delete([*old, *map(changelog_topic, STAGES)])
+            report(f"deleted: {', '.join(old)}, and the states of {' and '.join(STAGES)}")
+        changes = administration.apply(
+            kafka=settings.kafka,
+            registry_url=settings.registry_url,
+            partitions=partitions,
+            replication=settings.replication,
+            sources=settings.sources,
+        )
+        report(f"topics and contracts: {len(changes)} changes")
+
+    def _move_publications(self, now: int, partitions: int, report: Report) -> None:
+        """Copy behind the end, then cut off what stood before.  That it may be cut off, which a compacted topic does not
+        allow, says until `administration.apply` that this is not done yet."""
+        if now == partitions and not self._under_way():
+            return
+        self._alter(KEPT, {"cleanup.policy": "compact,delete", "retention.ms": "-1"})
+        if now < partitions:
+            self._result(self._admin.create_partitions([NewPartitions(KEPT, partitions)]))
+            self._await(lambda: self._partitions([KEPT]) == {KEPT: partitions}, f"{KEPT} to have {partitions}")
+        ends = self._ends(partitions)
+        written = copy_publications(self._settings.kafka, ends, partitions)
+        self._result(self._admin.delete_records([TopicPartition(KEPT, place, end) for place, end in ends.items()]))
+        report(f"{KEPT}: {partitions} partitions, {written} records written anew where they belong")
+
+    def _under_way(self) -> bool:
+        resource = ConfigResource(ResourceType.TOPIC, KEPT)
+        return bool("delete" in self._result(self._admin.describe_configs([resource]))[0]["cleanup.policy"].value)
+
+    def _alter(self, topic: str, settings: dict[str, str]) -> None:
+        entries = [
+            ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in settings.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+        self._result(self._admin.incremental_alter_configs([resource]))
+
+    def _ends(self, partitions: int) -> dict[int, int]:
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        asked = self._admin.list_offsets({TopicPartition(KEPT, place): latest for place in range(partitions)})
+        return {place.partition: future.result(PATIENCE_S).offset for place, future in asked.items()}
+
+    def _require_down(self, groups: Collection[str]) -> None:
+        described = self._admin.describe_consumer_groups(list(groups), request_timeout=PATIENCE_S)
+        busy = []
+        for group, future in described.items():
+            try:
+                if future.result().members:
+                    busy.append(group)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
+                    raise self._fault(error) from error
+        if busy:
+            raise InvalidInput(
+                f"{', '.join(sorted(busy))} run, or were killed a moment ago; stop them (`onhand down`, then `onhand "
+                "up --only` the servers), then do this again"
+            )
+
+    def _partitions(self, names: Collection[str]) -> dict[str, int]:
+        """Topic → partitions, of those that exist."""
+        try:
+            topics = self._admin.list_topics(timeout=PATIENCE_S).topics
+        except KafkaException as error:
+            raise self._fault(error) from error
+        return {name: len(topics[name].partitions) for name in names if name in topics}
+
+    def _delete(self, names: Collection[str]) -> bool:
+        there = list(self._partitions(names))
+        if there:
+            self._result(self._admin.delete_topics(there, operation_timeout=PATIENCE_S))
+            self._await(lambda: not self._partitions(there), f"{', '.join(there)} to be gone")
+        return bool(there)
+
+    def _result(self, futures: Mapping[Any, Any]) -> list[Any]:
+        try:
+            return [future.result(PATIENCE_S) for future in futures.values()]
+        except KafkaException as error:
+            raise self._fault(error) from error
+
+    def _await(self, condition: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            if time.monotonic() > deadline:
+                raise EnvironmentFault(f"waited {PATIENCE_S:.0f} s for {what}; do it again")
+            time.sleep(0.1)
+
+    def _fault(self, error: KafkaException) -> EnvironmentFault:
+        return EnvironmentFault(f"Kafka at {self._settings.kafka}: {error.args[0].str()}")
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """As every producer of onhand places a key."""
+    return int((murmur2(key) & 0x7FFFFFFF) % partitions)
+
+
+def places_of(publication: str, partitions: int) -> Collection[int]:
+    """Where the record of a key of channel.publication.v1 belongs: with the fact it tells; orders to workers stand
+    everywhere."""
+    _, kind, key = publication.split("/", 2)
+    return range(partitions) if kind == CONTROL else (partition_of(key.encode(), partitions),)
+
+
+def copy_publications(bootstrap: str, ends: Mapping[int, int], partitions: int) -> int:
+    """Write what channels were told, up to these ends, anew: each record where it belongs among so many partitions.
+
+    Shape of `ends`: partition → next offset.  Answers the number of records written.
+    """
+    consumer: Consumer = wire.consumer(bootstrap, CLIENT)
+    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": True, "log_level": 2})
+    lost: list[KafkaError] = []
+
+    def delivered(error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            lost.append(error)
+
+    written = 0
+    try:
+        for record in wire.read_to_end(consumer, {(KEPT, partition): None for partition in ends}):
+            places = places_of(record.key, partitions)
+            if record.offset >= ends[record.partition] or (len(places) > 1 and record.partition != 0):
+                continue
+            headers: list[tuple[str, str | bytes | None]] = [(wire.WORKER_HEADER, (record.worker or CLIENT).encode())]
+            for place in places:
+                written += 1
+                while True:
+                    try:
+                        key = record.key.encode()
+                        producer.produce(KEPT, record.value, key, place, headers=headers, on_delivery=delivered)
+                        break
+                    except BufferError:
+                        producer.poll(0.1)
+        if producer.flush(PATIENCE_S) or lost:
+            reason = lost[0].str() if lost else "no answer"
+            raise EnvironmentFault(f"{KEPT}: not all records could be written ({reason}); do it again")
+    finally:
+        consumer.close()
+    return written

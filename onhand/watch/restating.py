@@ -1,0 +1,40 @@
+"""When a source's lane is asked to say everything again: a later stage has lost what it was told.
+
+Inventory or orders without their state (a lost changelog, a topic made anew, more partitions) rest on a source only
+when its lane has restated everything since; see `streams.core.heard`.  Nobody needs to ask for that by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+AFTER_US = 15_000_000
+"""A stage that is only a little behind its lane comes to be complete by itself."""
+AGAIN_US = 600_000_000
+STAGES = ("inventory", "orders")
+
+
+class Restating:
+    """One source's restatements."""
+
+    def __init__(self) -> None:
+        self._lacking_since_us: int | None = None
+        self._asked_us: int | None = None
+
+    def lacking(self, stages: Iterable[dict[str, Any]], now_us: int) -> list[str]:
+        """Stages for whose sake the lane is to be asked now, by what all stages state about the source; an answer
+        counts as asked."""
+        by_name = {stage["stage"]: stage for stage in stages}
+        lane = by_name.get("lane")
+        lacking = [name for name in STAGES if name in by_name and not by_name[name]["complete"]]
+        if lane is None or not lane["complete"] or lane["holding"] or not lacking:
+            self._lacking_since_us = None
+            return []
+        if self._lacking_since_us is None:
+            self._lacking_since_us = now_us
+        asked_lately = self._asked_us is not None and now_us - self._asked_us < AGAIN_US
+        if asked_lately or now_us - self._lacking_since_us < AFTER_US:
+            return []
+        self._asked_us = now_us
+        return lacking

@@ -1,0 +1,48 @@
+"""A lane is asked to restate when a later stage has lost what it was told, and not otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from onhand.watch.restating import AFTER_US, AGAIN_US, Restating
+
+
+def stage(name: str, *, complete: bool = True, holding: bool = False) -> dict[str, Any]:
+    return {"stage": name, "complete": complete, "holding": holding}
+
+
+LOST = [stage("lane"), stage("inventory", complete=False), stage("orders")]
+
+
+def test_it_is_asked_once_in_a_while() -> None:
+    restating = Restating()
+    assert restating.lacking(LOST, 0) == []
+    assert restating.lacking(LOST, AFTER_US) == ["inventory"]
+    assert restating.lacking(LOST, AFTER_US + AGAIN_US - 1) == []
+    assert restating.lacking(LOST, AFTER_US + AGAIN_US) == ["inventory"]
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        [],
+        [stage("lane")],
+        [stage("lane"), stage("inventory"), stage("orders")],
+        [stage("lane", complete=False), stage("inventory", complete=False)],
+        [stage("lane", holding=True), stage("inventory", complete=False)],
+        [stage("lane"), stage("channel-shop", complete=False)],
+    ],
+)
+def test_otherwise_it_is_not(stages: list[dict[str, Any]]) -> None:
+    restating = Restating()
+    for now_us in range(0, 2 * AGAIN_US, AFTER_US):
+        assert restating.lacking(stages, now_us) == []
+
+
+def test_what_comes_by_itself_in_time_needs_no_asking() -> None:
+    restating = Restating()
+    assert restating.lacking(LOST, 0) == []
+    assert restating.lacking([stage("lane"), stage("inventory")], AFTER_US - 1) == []
+    assert restating.lacking(LOST, AFTER_US) == []
