@@ -76,8 +76,8 @@ class StateAdministration:
         report(f"topics and contracts: {len(changes)} changes")
 
     def _move_publications(self, now: int, partitions: int, report: Report) -> None:
-        """Copy behind the end, then cut off what stood before.  That it may be cut off, which a compacted topic does not
-        allow, says until `administration.apply` that this is not done yet."""
+        """Copy behind the end, then cut off what stood before.  A compacted topic does not allow that; that this one
+        does says, until `administration.apply` puts it right, that the work is not done."""
         if now == partitions and not self._under_way():
             return
         self._alter(KEPT, {"cleanup.policy": "compact,delete", "retention.ms": "-1"})

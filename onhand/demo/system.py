@@ -92,6 +92,10 @@ class DemoSystem:
     def settings(self) -> Settings:
         return self.stack.settings(project_dir=self._project, **self._overrides)
 
+    def override(self, **settings: Any) -> None:
+        """Other settings for every process and command from now on; what runs keeps its own."""
+        self._overrides |= settings
+
     # ------------------------------------------------------------ starting
 
     def _start(self) -> None:
