@@ -97,9 +97,9 @@ class UnitTableManager(TableManager):
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
         self.app.assigned_in_rebalance = self.app.rebalancing_count
+        if not assigned and not self.app.standby:
+            log.warning("%s: standing by: every partition has an owner", self.app.conf.id)
         self.app.standby = not assigned
-        if self.app.standby:
-            log.info("%s: standing by: every partition has an owner", self.app.conf.id)
         await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
 
 
@@ -195,6 +195,8 @@ class StageApp(faust.App):
             while owner.inbox and not owner.released:
                 chunks, owner.inbox = owner.inbox, []
                 await owner.work(*chunks)
+                if not owner.inbox:  # the next unit closes no sooner; what comes by then goes into it
+                    await owner.told()
         except Exception as error:  # noqa: BLE001 - whatever it is, going on could lose or repeat something
             self.fail_stop(f"{owner.name}: {error}")
         owner.working = False

@@ -55,6 +55,7 @@ def test_a_stage_without_its_lease_is_not_well_unless_it_owns_nothing() -> None:
         lease=Lease(10.0, clock=lambda: now),
         owners={0: owner},
         rebalancing=False,
+        standby=False,
         takeovers=1,
         _input="onhand.balance.v1",
     )
