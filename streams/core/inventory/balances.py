@@ -36,11 +36,14 @@ def receive(working: Working, message: BalanceMessage, floor: int) -> bool:
     if message.uncertain is not None:
         others = [name for name in record.uncertain if name != source]
         record.uncertain = sorted([*others, source]) if message.uncertain else others
-    by_reference: dict[str | None, list[Balance]] = {}
-    for balance in message.balances:
-        by_reference.setdefault(balance.reference, []).append(balance)
-    for reference, balances in by_reference.items():
-        _assert(working.claim(message.sku, reference), source, version, balances)
+    if len(message.balances) == 1:
+        _assert(working.claim(message.sku, message.balances[0].reference), source, version, message.balances)
+    else:
+        by_reference: dict[str | None, list[Balance]] = {}
+        for balance in message.balances:
+            by_reference.setdefault(balance.reference, []).append(balance)
+        for reference, balances in by_reference.items():
+            _assert(working.claim(message.sku, reference), source, version, balances)
     if message.kits is not None:
         take_bill(working, message, message.kits)
     note(record, message.stamps, source)

@@ -60,27 +60,33 @@ _CLAIMED = frozenset({Bucket.DEMAND, Bucket.FULFILLED, Bucket.INBOUND, Bucket.RE
 
 def _by_owner(entries: Sequence[Entry], referenced: bool, ownership: Ownership, effect: Effect) -> list[Entry]:
     """The entries that count; what the others say goes to `effect.drifts`."""
-    lists = [ownership.owners(entry.bucket, entry.location) for entry in entries]
-    speaking = {
-        (entry.bucket, entry.source, entry.view)
-        for entry, owners in zip(entries, lists, strict=True)
-        if (entry.source, entry.view) in owners
-    }
     counted: list[Entry] = []
     others: list[tuple[Entry, Owner]] = []
-    for entry, owners in zip(entries, lists, strict=True):
+    speaking: frozenset[tuple[Bucket, str, str]] | None = None
+    for entry in entries:
+        owners = ownership.owners(entry.bucket, entry.location)
         if not owners:
             continue
-        chief = owners[0]
-        if referenced:
+        chief, speaker = owners[0], (entry.source, entry.view)
+        if referenced and chief != speaker:
+            speaking = _speaking(entries, ownership) if speaking is None else speaking
             chief = next((owner for owner in owners if (entry.bucket, *owner) in speaking), chief)
-        if chief == (entry.source, entry.view):
+        if chief == speaker:
             counted.append(entry)
         else:
             others.append((entry, chief))
     if others:
         _compare(effect, counted, others)
     return counted
+
+
+def _speaking(entries: Iterable[Entry], ownership: Ownership) -> frozenset[tuple[Bucket, str, str]]:
+    """Owners that say anything about a bucket of the claim."""
+    return frozenset(
+        (entry.bucket, entry.source, entry.view)
+        for entry in entries
+        if (entry.source, entry.view) in ownership.owners(entry.bucket, entry.location)
+    )
 
 
 def _compare(effect: Effect, counted: Iterable[Entry], others: Iterable[tuple[Entry, Owner]]) -> None:
