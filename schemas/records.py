@@ -185,9 +185,6 @@ class Reached(msgspec.Struct, frozen=True, kw_only=True):
     """Version of the lane's progress up to which what kits ask of components has been sent."""
     progress: LaneProgress
     """That progress."""
-    offers_version: int = 0
-    """The same, of what components offer kits; 0: not yet."""
-    offers: LaneProgress | None = None
 
 
 class KitMessage(msgspec.Struct, frozen=True, kw_only=True):

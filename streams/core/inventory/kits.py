@@ -52,6 +52,7 @@ from streams.core.inventory.kit_state import (
     split_pair,
 )
 from streams.core.inventory.promise import Promise
+from streams.core.inventory.sources import Sources
 from streams.core.inventory.state import ZERO, LineKey, Made, Sku, decode_made
 from streams.core.inventory.working import Working, note
 from streams.core.ownership import ANY, Ownership
@@ -200,7 +201,7 @@ class Told(NamedTuple):
     uncertain: bool
     tracked: bool
     rests_on: dict[str, int]
-    why: KitWhy
+    why: KitWhy | None
     findings: list[Finding]
     owed: list[bytes]
 
@@ -242,12 +243,12 @@ class Terms:
         ready, uncertain, promise = own.ready, own.uncertain, own.promise
         demand: Decimal | None = None
         if self._record.component:
-            ready = ready and not self._parts.incomplete
+            ready = ready and not self._parts.incomplete and self._kits.heard_of_all(self._parts)
             uncertain = uncertain or bool(self._parts.uncertain)
             owed += self._tell(own, ready, uncertain, lines, compute)
             demand = sum((quantity for quantity, _ in self._parts.demand.values()), ZERO)
         if not self._components:
-            why = KitWhy(demand=demand)
+            why = KitWhy(demand=demand) if self._record.component else None
             return Told(promise, ready, uncertain, own.item.tracked, own.rests_on, why, [], owed)
         rests_on = dict(own.rests_on)
         for name in self._components:
@@ -375,8 +376,8 @@ class Terms:
 class Kits:
     """Room of a unit, and the work list of kits still to be told; a mirror of the `f` records."""
 
-    def __init__(self, state: View, ownership: Ownership) -> None:
-        self._ownership = ownership
+    def __init__(self, state: View, ownership: Ownership, sources: Sources) -> None:
+        self._ownership, self._sources = ownership, sources
         self.telling = {key[1:].decode(): decode_telling(value) for key, value in state.scan(b"f")}
         self.taken_up: dict[str, bytes] = {}
         """Component → `u` key from which on this unit tells its kits."""
@@ -413,6 +414,10 @@ class Kits:
     def terms(self, working: Working, sku: str, record: Sku) -> Terms | None:
         """None: neither a kit nor a component."""
         return Terms(self, working, sku, record) if record.components or record.component else None
+
+    def heard_of_all(self, of: Parts) -> bool:
+        """Every partition whose kits may ask for this component has said what they ask."""
+        return all(self._sources.reached_everywhere(source) for source in of.sources)
 
     def chosen(self, kit: Kit) -> tuple[str, Bill]:
         """(source, what a kit is made of): the first owner's that says anything."""

@@ -1,5 +1,8 @@
 """How far each source is, and which of them a promise may rest on.
 
+With kits a component rests on what kits in other partitions ask: these tell each other since when they have said all of
+it (`reached`), so that a component is complete only when it has heard it.
+
 A source is *ready* when its lane says complete, is not holding, and nothing of it waits to be withdrawn.  While one
 that a promise needs is not ready, increases stay inside; see `publish`.
 
@@ -11,12 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from schemas.records import BalanceMessage, LaneProgress
+from schemas.records import BalanceMessage, KitMessage, LaneProgress, Reached
 from streams.core.heard import heard_whole
 from streams.core.inventory.state import (
     WITHDRAW_PREFIX,
+    ReachedState,
     SourceState,
     Withdraw,
+    decode_reached,
     decode_source,
     decode_withdraw,
     encode,
@@ -24,16 +29,19 @@ from streams.core.inventory.state import (
 from streams.core.ownership import ANY, Ownership
 from streams.core.unit import View
 
+_UNHEARD = (0, 0, False)
+
 
 class Sources:
     """Every source this partition has heard of; a mirror of the `q` and `ww` records."""
 
-    def __init__(self, state: View, ownership: Ownership) -> None:
-        self._ownership = ownership
+    def __init__(self, state: View, ownership: Ownership, partitions: int = 1) -> None:
+        self._ownership, self._partitions = ownership, partitions
         self._states = {key[1:].decode(): decode_source(value) for key, value in state.scan(b"q")}
         self.withdrawals = {
             key[len(WITHDRAW_PREFIX) :].decode(): decode_withdraw(value) for key, value in state.scan(WITHDRAW_PREFIX)
         }
+        self._reached = {key[1:].decode(): decode_reached(value) for key, value in state.scan(b"m")}
         self._needed: dict[str, frozenset[str]] = {}
 
     def accept(self, state: View, message: BalanceMessage) -> bool:
@@ -44,6 +52,8 @@ class Sources:
             return False
         progress = heard_whole(progress, source.since)
         before = (self.ready(message.source), self.uncertain(message.source))
+        if _whole(progress) and not _whole(source.progress):
+            source.ready_since = message.version
         source.version, source.progress, source.covered = message.version, progress, progress
         if progress.restated_since is not None and progress.restated_since > source.floor:
             source.floor = progress.restated_since
@@ -66,11 +76,33 @@ class Sources:
         owed = []
         for name, source in self._states.items():
             if source.covered is not None:
-                source.stated, source.covered = source.covered, None
+                source.stated, source.covered, source.stated_version = source.covered, None, source.version
                 key = name.encode()
-                state.put(b"q" + key, encode(source))
                 owed.append(b"g" + key)
+                told = (_whole(source.stated), source.ready_since, source.floor)
+                if source.stated.kits and told != source.told:
+                    source.told = told
+                    owed.append(b"m" + key)
+                state.put(b"q" + key, encode(source))
         return owed
+
+    def take_reached(self, state: View, source: str, version: int, reached: Reached) -> bool:
+        """How far a partition is; True when promises of components must be made anew because of it."""
+        found = self._reached.setdefault(source, ReachedState())
+        before = self.reached_everywhere(source)
+        if version < found.partitions.get(reached.partition, _UNHEARD)[0]:
+            return False
+        found.partitions[reached.partition] = (version, reached.lane_version, _whole(reached.progress))
+        state.put(b"m" + source.encode(), encode(found))
+        return before != self.reached_everywhere(source)
+
+    def reached_everywhere(self, source: str) -> bool:
+        """Every partition has sent what kits ask of their components, as of this source's being ready."""
+        found, heard = self._states.get(source), self._reached.get(source)
+        if found is None or heard is None:
+            return False
+        said = [heard.partitions.get(partition, _UNHEARD) for partition in range(self._partitions)]
+        return all(ready and lane_version >= found.ready_since for _, lane_version, ready in said)
 
     @property
     def has_covered(self) -> bool:
@@ -112,6 +144,21 @@ class Sources:
 
     def all_ready(self, needed: frozenset[str]) -> bool:
         return all(self.ready(source) for source in needed)
+
+
+def _whole(progress: LaneProgress | None) -> bool:
+    """Read whole, and nothing held."""
+    return progress is not None and progress.complete and not progress.holding
+
+
+def reached_message(state: View, source: str, partition: int, version: int) -> BalanceMessage | None:
+    """What every partition is told about a source, from the settled state."""
+    value = state.get(b"q" + source.encode())
+    found = decode_source(value) if value is not None else None
+    if found is None or found.stated is None:
+        return None
+    reached = Reached(partition=partition, lane_version=found.stated_version, progress=found.stated)
+    return BalanceMessage(kind="reached", source=source, version=version, kits=KitMessage(reached=reached))
 
 
 def stated(state: View, source: str) -> LaneProgress | None:

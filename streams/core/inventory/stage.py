@@ -15,7 +15,7 @@ from itertools import islice
 import msgspec
 
 from schemas.errors import Fatal, PoisonRecord
-from schemas.records import BalanceMessage, Progress, Stamps
+from schemas.records import BalanceMessage, KitMessage, Progress, Stamps
 from streams.core.inventory import exceptions, kits
 from streams.core.inventory.balances import receive, withdraw, withdraw_item
 from streams.core.inventory.clock import Calendar, due_wakes
@@ -23,7 +23,7 @@ from streams.core.inventory.kits import Kits
 from streams.core.inventory.locations import Locations
 from streams.core.inventory.made import finished, load_made
 from streams.core.inventory.publish import Publisher, Rules
-from streams.core.inventory.sources import Sources, stated
+from streams.core.inventory.sources import Sources, reached_message, stated
 from streams.core.inventory.state import (
     EXACT,
     LATEST_KEY,
@@ -38,7 +38,7 @@ from streams.core.inventory.state import (
     sku_of_claim,
 )
 from streams.core.inventory.working import Working, note
-from streams.core.unit import UNIT_BYTES, InputRecord, Output, Settled, View
+from streams.core.unit import ALL_PARTITIONS, UNIT_BYTES, InputRecord, Output, Settled, View
 
 INPUT_TOPIC = "onhand.balance.v1"
 POSITION_TOPIC = "inventory.position.v1"
@@ -97,8 +97,8 @@ class InventoryStage:
         """Take the partition over; under other rules than the last owner's every sku is recomputed."""
         self._partition = partition
         self._locations = Locations(state, self._rules.ownership, self._calendar, partition)
-        self._sources = Sources(state, self._rules.ownership)
-        self._kits = Kits(state, self._rules.ownership)
+        self._sources = Sources(state, self._rules.ownership, self._partitions)
+        self._kits = Kits(state, self._rules.ownership, self._sources)
         self._publisher = Publisher(self._rules, self._sources, self._calendar, self._kits)
         stored = state.get(RECOMPUTE_KEY)
         self._recompute = decode_recompute(stored) if stored is not None else None
@@ -207,11 +207,20 @@ class InventoryStage:
                 self._start_recompute(state, message.source)
         elif message.kind == "location":
             return self._take_location(working, message)
-        elif message.kits is not None and message.kits.use is not None:
-            kits.take_use(working, message, message.kits.use)
-        elif message.kits is not None and message.kits.offer is not None:
-            kits.take_offer(working, message, message.kits.offer)
+        elif message.kits is not None:
+            self._take_kits(working, message, message.kits)
         return []
+
+    def _take_kits(self, working: Working, message: BalanceMessage, said: KitMessage) -> None:
+        """What another partition, or this one, says of kits."""
+        if said.use is not None:
+            kits.take_use(working, message, said.use)
+        elif said.offer is not None:
+            kits.take_offer(working, message, said.offer)
+        elif said.reached is not None:
+            state, source = working.state, message.source
+            if self._sources.take_reached(state, source, message.version, said.reached):
+                self._start_recompute(state, source)
 
     def _take_location(self, working: Working, message: BalanceMessage) -> list[bytes]:
         if message.location is None or message.version < self._sources.floor(message.source):
@@ -343,6 +352,11 @@ class InventoryStage:
             return self._told(kits.use_message(state, owed, version))
         if kind == b"o":
             return self._told(kits.offer_message(state, owed, version))
+        if kind == b"m":
+            reached = reached_message(state, key.decode(), self._partition, version)
+            if reached is None:
+                return None
+            return Output(INPUT_TOPIC, b"~" + key, self._encode(INPUT_TOPIC, reached), ALL_PARTITIONS)
         if kind == b"g":
             return self._render_progress(state, key.decode(), version, now_us)
         topic = _TOPICS[kind]

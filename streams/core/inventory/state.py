@@ -5,6 +5,7 @@
 | `s` | sku | `Sku`: sums, items, versions, wake, open exceptions |
 | `c` | length of sku, sku, reference or nothing | `Claim`: every source's balances of one reference |
 | `q` | source | `SourceState`: how far it is, what is withdrawn |
+| `m` | source | `ReachedState`: how far each partition is with it; only with kits |
 | `l` | location | `LocationState`: what each source says about it |
 | `t` | instant, then `s` sku or `c` claim key | empty: what the clock must look at, when |
 | `a` `p` `i` | sku | the last promise, position, item that was made, as `Made` |
@@ -13,7 +14,8 @@
 | `w` | `r`, or `w` and source | `Recompute`, `Withdraw`: work lists |
 | `z` | nothing | the latest instant by which promises were made |
 
-The same letters begin the owed keys: `a`, `p`, `i`, `x` name the record to send, `g` and a source its progress.
+Those of kits are in `kit_state`.  The same letters begin the owed keys: `a`, `p`, `i`, `x` name the record to send,
+`g` and a source its progress, `m` and a source what every partition is told of it.
 """
 
 from __future__ import annotations
@@ -135,6 +137,19 @@ class SourceState(msgspec.Struct, array_like=True):
     """Everything up to it is in outputs that were acknowledged before this was said."""
     since: int = 0
     """Version of the first progress this state has heard; 0: heard before this was kept."""
+    ready_since: int = 0
+    """Version of the progress since which its lane has been complete without a hold."""
+    stated_version: int = 0
+    """Of `stated`."""
+    told: tuple[bool, int, int] = (False, 0, 0)
+    """(ready, since, floor) as every partition was told it last; only with kits."""
+
+
+class ReachedState(msgspec.Struct, array_like=True):
+    """How far every partition is with a source."""
+
+    partitions: dict[int, tuple[int, int, bool]] = msgspec.field(default_factory=dict)
+    """Partition → (version, version of the lane's progress, ready) as it said last."""
 
 
 class SourcedLocation(msgspec.Struct, array_like=True, frozen=True):
@@ -173,6 +188,7 @@ decode_claim = msgspec.msgpack.Decoder(Claim).decode
 decode_sku = msgspec.msgpack.Decoder(Sku).decode
 decode_made = msgspec.msgpack.Decoder(Made).decode
 decode_source = msgspec.msgpack.Decoder(SourceState).decode
+decode_reached = msgspec.msgpack.Decoder(ReachedState).decode
 decode_location = msgspec.msgpack.Decoder(LocationState).decode
 decode_recompute = msgspec.msgpack.Decoder(Recompute).decode
 decode_withdraw = msgspec.msgpack.Decoder(Withdraw).decode
