@@ -1,8 +1,9 @@
 """The scheme of units and markers under crashes, former owners and compaction, on the product's own code.
 
 The log, the clock and the faults are made up here; recovery, tenure, view and epochs are the product's.  Rows join
-lookups and a sum per sku is sent; at the end the state, a cold rebuild and what a receiver holds must equal an
-oracle, and every input event was folded exactly once.  Each rule of the scheme is then broken by a subclass, and the same seeds must turn red.
+lookups and a sum per sku is sent; at the end the state, a cold rebuild and what a receiver holds must equal an oracle,
+and every input event was folded exactly once.  Each rule of the scheme is then broken by a subclass, and the same seeds
+must turn red.
 """
 
 from __future__ import annotations
