@@ -25,7 +25,7 @@ from onhand.metrics.catalogue import Kind, Type, metrics_of
 from onhand.stack.component import Command
 from onhand.stack.local import settings_environment
 from onhand.stack.process import Process
-from schemas.errors import EXIT_OK
+from schemas.errors import EXIT_OK, EXIT_RUNTIME
 from tests.faults.chain import Chain, Done
 
 pytestmark = pytest.mark.integration
@@ -39,6 +39,10 @@ PARTITIONS = 6
 def works(chain: Chain, name: str) -> bool:
     health = chain.health(name)
     return bool(health["healthy"] and health.get("ready", True))
+
+
+def unwell(chain: Chain, name: str) -> bool:
+    return not chain.health(name)["healthy"]
 
 
 def busier(traffic: Traffic, than: int) -> bool:
@@ -92,6 +96,19 @@ def test_each_process_exposes_what_the_catalogue_says(chain: Chain) -> None:
     port = int(health_file(chain.system.settings.data_dir, "watch").read_text())
     (targets,) = requests.get(f"http://{HOST}:{port}/targets", timeout=10).json()
     assert len(targets["targets"]) == len(PROCESSES)
+
+
+def test_nobody_is_well_without_kafka(chain: Chain) -> None:
+    chain.system.stack.stop("kafka")
+    try:
+        for name in PROCESSES:
+            chain.wait(f"{name} not to be well", partial(unwell, chain, name))
+        status = chain.command("status")
+        assert status.code == EXIT_RUNTIME
+        assert status.out.startswith("red"), status.out
+    finally:
+        chain.system.stack.start_component("kafka")
+    wait_until_all_work(chain)
 
 
 def test_a_rolling_restart_under_traffic(chain: Chain) -> None:
