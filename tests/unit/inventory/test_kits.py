@@ -213,6 +213,27 @@ def test_a_component_is_not_complete_before_every_partition_has_said_what_its_ki
     assert told == {Decimal(6)}, "no complete promise without the kit's demand"
 
 
+def test_a_component_waits_for_the_partition_of_its_kits_whenever_a_source_is_read_again(world: World) -> None:
+    world.progress("erp", complete=False, run=False)
+    world.progress("erp", run=False)
+    world.stock("A", 20, run=False)
+    world.parts[1].runtime.run()
+    assert world.now("A") == 10, "the kit's partition may know of more demand"
+    world.run()
+    assert world.now("A") == 20
+
+
+def test_a_component_rests_on_the_sources_of_its_kits_too() -> None:
+    world = World(ownership_of(on_hand='{"*": [wms], W2: [north]}'))
+    world.stock("A", 10)
+    world.kit("K", A=1)
+    world.say("north", "K", balance("W2", "on_hand", 1))
+    world.stock("A", 20)
+    assert (world.now("A"), world.now("K")) == (10, 10), "what the kit has at W2 is not known yet"
+    world.progress("north")
+    assert (world.now("A"), world.now("K")) == (20, 21)
+
+
 def test_while_a_source_holds_only_decreases_leave(world: World) -> None:
     world.progress("wms", holding=True)
     world.stock("A", 20)
@@ -312,6 +333,12 @@ def test_a_partition_that_lost_its_state_is_whole_again_when_lanes_restate(world
     assert (world.now("K"), world.now("A"), world.now("B")) == (4, 8, Decimal("3.5"))
     assert world.atp("K").complete
     assert world.atp("A").complete
+
+
+def test_a_lane_that_states_a_kit_again_has_it_and_its_components_ask_and_answer(world: World) -> None:
+    said = world.messages
+    world.say("erp", "K", components=of(A=2, B="0.5"))
+    assert world.messages == said + 4, "two uses, two offers"
 
 
 def test_a_restatement_without_a_kit_withdraws_it(world: World) -> None:
