@@ -393,6 +393,11 @@ class PartitionOwner:
             await self._sending
             self._sending = None
 
+    async def told(self) -> None:
+        """Until the outputs under way are acknowledged, or failed: that is for the next unit to say."""
+        if self._sending is not None:
+            await asyncio.wait((self._sending,))
+
     async def _overwritten(self, topic: str, end: int) -> None:
         """Somebody else wrote to our output before `end`: render those keys again with the next unit."""
         start = self._outputs[topic]

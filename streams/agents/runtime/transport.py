@@ -37,8 +37,11 @@ UNIT_BATCH_BYTES = 7 << 20
 SMALL_POLL = 100
 """Records; after a smaller poll the next waits until its units are settled: a small poll costs as much as a large."""
 
-GATHER_S = 0.02
-"""... but no longer than this."""
+GATHER_S = 0.01
+"""... but no longer than this: one of them may take its time."""
+
+GATHER_S_PER_RECORD = 0.001
+"""And so much longer for each record it brought: few at a low rate, where a poll costs little and time counts."""
 
 BUSY_WAIT_S = 0.01
 """How long a poll waits for quiet partitions while another has as many chunks waiting as it may."""
@@ -164,14 +167,15 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._committed: dict[TP, int] = {}
-        self._few = False
+        self._few = 0
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
-        if self._few:  # what comes while its units are settled is one poll, not many
+        if self._few:  # what comes while its units are settled, and a little later, is one poll, not many
             await self.app.settled(GATHER_S)
+            await asyncio.sleep(min(self._few * GATHER_S_PER_RECORD, GATHER_S))
         if not self.flow_active:
             await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
         # Faust's own back-pressure lets a poll wait a second for quiet partitions while a busy one has room again.
@@ -181,7 +185,8 @@ class Consumer(driver.Consumer):
             await asyncio.sleep(BUSY_WAIT_S if active else IDLE_WAIT_S)
             return
         records = await self._getmany(active_partitions=ready, timeout=timeout if ready == active else BUSY_WAIT_S)
-        self._few = bool(records) and sum(map(len, records.values())) < SMALL_POLL
+        count = sum(map(len, records.values()))
+        self._few = count if count < SMALL_POLL else 0
         poll: Poll = []
         for raw_tp, batch in records.items():
             tp = ensure_TP(raw_tp)

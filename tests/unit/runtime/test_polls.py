@@ -27,6 +27,9 @@ class Slow:
         self.taken.append([record.offset for chunk in chunks for record in chunk])
         await self.go.wait()
 
+    async def told(self) -> None:
+        """Its outputs are acknowledged at once."""
+
 
 class App:
     """The part of `StageApp` that hands out and starts work, on owners made up here."""
