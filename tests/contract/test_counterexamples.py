@@ -1,4 +1,4 @@
-"""docs/counterexamples.md names tests that exist, for every sequence but those it owns up to."""
+"""docs/counterexamples.md names tests that exist, for every sequence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "counterexamples.md").read_text()
 ROWS = re.findall(r"^\| (\d+) \|.*?\| ([^|]+) \|$", TEXT, re.MULTILINE)
-NOT_BUILT = {"19"}
 
 
 def test_every_sequence_has_a_row() -> None:
@@ -26,5 +25,5 @@ def test_every_test_that_is_named_exists() -> None:
     assert missing == []
 
 
-def test_only_what_is_not_built_has_no_test() -> None:
-    assert {number for number, tests in ROWS if "::" not in tests} == NOT_BUILT
+def test_every_sequence_has_a_test() -> None:
+    assert [number for number, tests in ROWS if "::" not in tests] == []

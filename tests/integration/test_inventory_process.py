@@ -83,14 +83,18 @@ class Process:
         message = BalanceMessage(kind="balances", source=source, sku=sku, version=self.version, balances=balances)
         self._produce(sku, message)
 
-    def progress(self) -> None:
+    def progress(self, *, kits: bool = False) -> None:
         """Both sources have told everything so far."""
         self.producer.flush(DEADLINE_S)
         self.sent += 1
         for source in (self.stock, self.sales):
             self.version += 1
             lane = LaneProgress(
-                input_offset=self.sent, source_position=str(self.sent), source_time_us=None, complete=True
+                input_offset=self.sent,
+                source_position=str(self.sent),
+                source_time_us=None,
+                complete=True,
+                kits=kits,
             )
             message = BalanceMessage(kind="progress", source=source, version=self.version, progress=lane)
             for partition in range(self.settings.partitions):
