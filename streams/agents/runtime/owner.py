@@ -36,7 +36,10 @@ from streams.core.unit import ALL_PARTITIONS, InputRecord, Output, Settled, Stag
 log = logging.getLogger(__name__)
 
 VERSION_HEADER = "onhand-version"
-"""On records of `sole_writer_of` topics: the epoch survives there when the changelog is lost."""
+"""On records of `sole_writer_of` topics and of progress: the epoch survives there when the changelog is lost."""
+
+OWNER_HEADER = "onhand-owner"
+"""On records of progress, which many partitions write: whose it is."""
 
 STORE_AGE_S = 3 * 86_400
 """A local store last used longer ago than this is rebuilt: compaction may have dropped deletions it has not seen."""
@@ -223,17 +226,34 @@ class PartitionOwner:
             low, high = self.ports.reader.bounds(topic, self.partition)
             start = marker.outputs.get(topic, high - 1) if marker else high - 1
             if start > high:
-                log.warning(
-                    "%s: %s-%d holds fewer records than this stage sent: what it lacks comes back only as keys change",
-                    self.name, topic, self.partition,
-                )  # fmt: skip
+                raise self._outputs_lost(topic, start, high)
             for record in self.ports.reader.read(topic, self.partition, max(low, start), high):
                 if VERSION_HEADER in record.headers:
                     seen = max(seen, epoch_of(int(record.headers[VERSION_HEADER])))
                 if record.key is not None and (key := self.stage.owed_for(topic, record.key)) is not None:
                     owed[key] = None
             self._outputs[topic] = high
+        if marker is None:
+            seen = max(seen, self._stated_epoch())
         return list(owed), seen
+
+    def _outputs_lost(self, topic: str, sent: int, high: int) -> Fatal:
+        return Fatal(
+            f"{self.name}: {topic}-{self.partition} ends at offset {high}, and up to {sent} was sent: it was recreated "
+            f"or has lost records, and who reads it anew would miss them. Stop this stage and onhand stage reset "
+            f"{self.stage.name}: everything is said again when it starts"
+        )
+
+    def _stated_epoch(self) -> int:
+        """The greatest epoch with which this partition has stated its progress: it outlives changelog and store."""
+        epoch, name = 0, self.name.encode()
+        for topic in self.ports.tuning.sent_last:
+            if self.ports.desk.describe(topic) is None:
+                continue
+            for record in self.ports.reader.read(topic, 0, *self.ports.reader.bounds(topic, 0)):
+                if record.headers.get(OWNER_HEADER) == name:
+                    epoch = max(epoch, epoch_of(int(record.headers[VERSION_HEADER])))
+        return epoch
 
     # Work
 
@@ -365,9 +385,10 @@ class PartitionOwner:
             else:
                 runs[topic, partition].append((key, value))
         header = [(VERSION_HEADER, b"%d" % version)]
+        stated = [*header, (OWNER_HEADER, self.name.encode())]
         for wave in (False, True):
             sent = [
-                self._send_run(topic, partition, records, header if topic in sole else [])
+                self._send_run(topic, partition, records, stated if wave else header if topic in sole else [])
                 for (topic, partition), records in runs.items()
                 if (topic in last) is wave
             ]
@@ -422,6 +443,8 @@ class PartitionOwner:
         await self._sent()
         for topic in self._outputs:
             _, high = await asyncio.to_thread(self.ports.reader.bounds, topic, self.partition)
+            if high < self._outputs[topic]:
+                raise self._outputs_lost(topic, self._outputs[topic], high)
             if high > self._outputs[topic]:
                 await self._overwritten(topic, high)
                 self._outputs[topic] = high

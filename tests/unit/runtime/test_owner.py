@@ -326,6 +326,37 @@ def test_progress_leaves_when_everything_else_is_acknowledged_and_all_means_ever
     run(steps())
 
 
+def test_an_output_that_lost_records_stops_the_owner_and_the_next_one_with_the_way_out(place: Place) -> None:
+    async def steps() -> None:
+        owner = await place.owner()
+        place.feed(b"end", b"end")
+        await owner.work(place.chunk(0, 2))
+        await owner.tick()
+        del place.broker.logs["out", 0][1:]
+        with pytest.raises(Fatal, match="onhand stage reset s"):
+            await owner.tick()
+        with pytest.raises(Fatal, match="has lost records"):
+            await place.owner()
+
+    run(steps())
+
+
+def test_the_epoch_outlives_changelog_and_store_in_what_was_stated_as_progress(place: Place, tmp_path: Path) -> None:
+    async def steps() -> None:
+        place.stage.sole_writer_of = frozenset()
+        place.stage.outputs = lambda key: [Output("progress.v1", key, b"p", 0)]
+        owner = await place.owner()
+        place.feed(b"end")
+        await owner.work(place.chunk(0, 1))
+        await owner.release()
+        del place.broker.logs[CHANGELOG, 0][:]
+        place.store = PartitionStore(tmp_path / "new", Cache(1 << 20))
+        successor = await place.owner()
+        assert successor.version > owner.version
+
+    run(steps())
+
+
 def test_a_released_owner_does_nothing_any_more(place: Place) -> None:
     async def steps() -> None:
         owner = await place.owner()
