@@ -158,7 +158,7 @@ class Case:
                 value = message.value()
                 if message.error() is None and message.key() == key and isinstance(value, bytes):
                     return load_part(value)
-        raise SystemExit(f"nothing came; log in {self.folder}")
+        raise SystemExit(f"nothing came:\n{(self.folder / 'log').read_text()[-3000:]}")
 
     def forget(self) -> None:
         """The local store is gone."""
