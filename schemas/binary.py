@@ -20,8 +20,8 @@ import msgspec
 from schemas.contract import Schema
 from schemas.records import QUANTITY_SCALE
 
-Encoder = Callable[[Any, bytearray], None]
-"""(record, buffer): appends the record's Avro bytes."""
+Encoder = Callable[[Any], bytes]
+"""Record → its Avro bytes."""
 Decoder = Callable[[bytes, int], tuple[Any, int]]
 """(data, position) → (record, position behind it)."""
 
@@ -174,7 +174,7 @@ def compile_encoder(schema: Schema) -> Encoder:
     source = _Source()
     source.names.update(
         longs=_longs.get, long_=_encode_long, dates=_dates.get, date_=_encode_date, decimals=_decimals.get,
-        decimal_=_encode_decimal, lengths=_LENGTHS, booleans={True: b"\x01", False: b"\x00"},
+        decimal_=_encode_decimal, lengths=_LENGTHS, booleans={True: b"\x01", False: b"\x00"}, join=b"".join,
     )  # fmt: skip
     _write_record(source, schema, {})
     encoder: Encoder = source.run()[f"encode_{schema['name']}"]
@@ -182,62 +182,53 @@ def compile_encoder(schema: Schema) -> Encoder:
 
 
 def _write_record(source: _Source, schema: Schema, named: dict[str, Any]) -> None:
+    """A function that joins the pieces of all fields; those of nested records stand before it."""
     named[schema["name"]] = schema
-    lines = _Source()
-    lines.names, lines._count = source.names, source._count
-    lines.add(0, f"def encode_{schema['name']}(record, out):")
-    for field in schema["fields"]:
-        _write_value(source, lines, 1, f"record.{field['name']}", field["type"], named)
-    source.lines.extend(lines.lines)
+    pieces = [piece for f in schema["fields"] for piece in _pieces(source, f"record.{f['name']}", f["type"], named)]
+    source.add(0, f"def encode_{schema['name']}(record):")
+    source.add(1, f"return join(({''.join(piece + ', ' for piece in pieces)}))")
 
 
-def _write_value(source: _Source, lines: _Source, depth: int, value: str, avro: Any, named: dict[str, Any]) -> None:
-    """Add the statements that append `value`; nested records become functions of `source`."""
+def _pieces(source: _Source, value: str, avro: Any, named: dict[str, Any]) -> list[str]:
+    """Expressions of bytes, in order, for the value that the expression `value` gives."""
     if isinstance(avro, list):
-        item = lines.fresh("v")
-        lines.add(depth, f"{item} = {value}")
-        lines.add(depth, f"if {item} is None: out.append(0)")
-        lines.add(depth, "else:")
-        lines.add(depth + 1, "out.append(2)")
-        _write_value(source, lines, depth + 1, item, avro[1], named)
-        return
+        item = source.fresh("v")
+        known = " + ".join(_pieces(source, item, avro[1], named))
+        return [f"(b'\\0' if ({item} := {value}) is None else b'\\2' + {known})"]
     avro = named.get(avro, avro) if isinstance(avro, str) else avro
     kind = avro["type"] if isinstance(avro, dict) else avro
     logical = avro.get("logicalType") if isinstance(avro, dict) else None
     if kind == "record":
         if avro["name"] not in named:
             _write_record(source, avro, named)
-        lines.add(depth, f"encode_{avro['name']}({value}, out)")
-    elif kind == "enum":
+        return [f"encode_{avro['name']}({value})"]
+    if kind == "enum":
         named[avro["name"]] = avro
-        lines.names[f"symbols_{avro['name']}"] = {s: _varint(i) for i, s in enumerate(avro["symbols"])}
-        lines.add(depth, f"out += symbols_{avro['name']}[{value}]")
-    elif kind in ("array", "map"):
-        items, item = lines.fresh("v"), lines.fresh("v")
-        lines.add(depth, f"{items} = {value}")
-        lines.add(depth, f"if {items}:")
-        lines.add(depth + 1, f"out += lengths[len({items})]")
+        source.names[f"symbols_{avro['name']}"] = {s: _varint(i) for i, s in enumerate(avro["symbols"])}
+        return [f"symbols_{avro['name']}[{value}]"]
+    if kind in ("array", "map"):
+        items, item = source.fresh("v"), source.fresh("v")
         if kind == "array":
-            lines.add(depth + 1, f"for {item} in {items}:")
-            _write_value(source, lines, depth + 2, item, avro["items"], named)
+            each, entries = " + ".join(_pieces(source, item, avro["items"], named)), f"{item} in {items}"
         else:
-            key = lines.fresh("k")
-            lines.add(depth + 1, f"for {key}, {item} in {items}.items():")
-            _write_value(source, lines, depth + 2, key, "string", named)
-            _write_value(source, lines, depth + 2, item, avro["values"], named)
-        lines.add(depth, "out.append(0)")
-    elif kind == "string":
-        lines.add(depth, f"data = {value}.encode(); out += lengths[len(data)]; out += data")
-    elif logical == "decimal":
-        lines.add(depth, f"out += decimals({value}) or decimal_({value})")
-    elif logical == "date":
-        lines.add(depth, f"out += dates({value}) or date_({value})")
-    elif kind == "long":
-        lines.add(depth, f"out += longs({value}) or long_({value})")
-    elif kind == "boolean":
-        lines.add(depth, f"out += booleans[{value}]")
-    else:  # bytes
-        lines.add(depth, f"data = {value}; out += lengths[len(data)]; out += data")
+            key = source.fresh("k")
+            entry = _pieces(source, key, "string", named) + _pieces(source, item, avro["values"], named)
+            each, entries = " + ".join(entry), f"{key}, {item} in {items}.items()"
+        block = f"lengths[len({items})] + join([{each} for {entries}]) + b'\\0'"
+        return [f"({block} if ({items} := {value}) else b'\\0')"]
+    if kind == "string":
+        data = source.fresh("v")
+        return [f"lengths[len({data} := {value}.encode())]", data]
+    if logical == "decimal":
+        return [f"(decimals({value}) or decimal_({value}))"]
+    if logical == "date":
+        return [f"(dates({value}) or date_({value}))"]
+    if kind == "long":
+        return [f"(longs({value}) or long_({value}))"]
+    if kind == "boolean":
+        return [f"booleans[{value}]"]
+    data = source.fresh("v")  # bytes
+    return [f"lengths[len({data} := {value})]", data]
 
 
 def compile_decoder(record: type[msgspec.Struct], schema: Schema) -> Decoder:

@@ -75,13 +75,11 @@ class Codec:
             if header is None:
                 raise InvalidInput(f"topic {topic} has no contract")
             known = self._encoders[topic] = header, _encoder(topic)
-        out = bytearray(known[0])
         try:
-            known[1](record, out)
+            return known[0] + known[1](record)
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             field = _wrong_field(topic, record)
             raise PoisonRecord(UNENCODABLE, f"{topic}: {field or type(record).__name__}: {error}") from error
-        return bytes(out)
 
     def decode(self, topic: str, data: bytes) -> Any:
         """The record a value holds.  Raises PoisonRecord `contract-undecodable`."""
@@ -186,7 +184,7 @@ def _search(value: Any, avro: Any, named: dict[str, Any], path: str) -> str | No
             entries = [(item, avro["values"], f"{path}[{key!r}]") for key, item in value.items()]
         else:
             probe = {"type": "record", "name": "Probe", "fields": [{"name": "value", "type": avro}]}
-            compile_encoder(probe)(_Probe(value), bytearray())
+            compile_encoder(probe)(_Probe(value))
     except (ValueError, TypeError, AttributeError, KeyError):
         return path
     for item, inner, place in entries:

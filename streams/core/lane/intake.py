@@ -14,7 +14,7 @@ from streams.core.lane.owed import NO_STAMP
 from streams.core.lane.snapshots import Snapshots
 from streams.core.lane.waiting import enqueue, key_queue, queued, table_queue
 from streams.core.log.control import CONTROL_KEY, Action, Control
-from streams.core.log.event import Event, Kind, Notification, decode_event
+from streams.core.log.event import ROW, Event, Kind, Notification, decode_event
 from streams.core.log.snapshot import completes_initial, starts_initial
 from streams.core.mapping.model import RowError
 from streams.core.unit import InputRecord
@@ -49,15 +49,16 @@ class Intake:
 
     def take(self, event: Event) -> None:
         """Raises Fatal when the log switches to a mapping this process does not have."""
-        if event.kind is Kind.ROW:
+        kind = event.kind
+        if kind is ROW:
             entry = self._fold.entries.get(event.table)
             if entry is not None:
                 self._row(entry, event)
-        elif event.kind is Kind.NOTIFICATION and event.notification is not None:
+        elif kind is Kind.NOTIFICATION and event.notification is not None:
             self._notice(event.notification, event.offset)
-        elif event.kind is Kind.CONTROL and event.control is not None:
+        elif kind is Kind.CONTROL and event.control is not None:
             self._control(event.control, event.written_us)
-        elif event.kind is Kind.POISON:
+        elif kind is Kind.POISON:
             self._poison(event)
 
     def open_source_fault(self, code: str, detail: str) -> None:

@@ -28,7 +28,6 @@ from __future__ import annotations
 import datetime as dt
 import zlib
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -39,8 +38,6 @@ from streams.core.mapping.model import Lookup, LookupKey, Mapping, Posting, RowE
 
 ZERO = b"\0"
 TAG_BYTES = 4
-KNOWN_BALANCES = 1 << 14
-"""Parsed names of balances, without their skus, held in memory."""
 KNOWN_NAMES = 100_000
 """Names of one lookup held in memory at most."""
 
@@ -102,12 +99,8 @@ class BalanceName(NamedTuple):
 
 
 _balance_decoder = msgspec.msgpack.Decoder(BalanceName)
-
-
-@lru_cache(KNOWN_BALANCES)
-def balance_name(balance: bytes) -> BalanceName:
-    """`<balance>` of a balance key.  Stock without a reference has the same few names for every sku."""
-    return _balance_decoder.decode(balance)
+balance_name = _balance_decoder.decode
+"""`<balance>` of a balance key → BalanceName."""
 
 
 def split_sku(key: bytes) -> tuple[bytes, bytes]:

@@ -33,6 +33,8 @@ class Position(NamedTuple):
     """MariaDB: row within the event, so that two rows of one statement differ."""
 
 
+_new = tuple.__new__
+"""Makes a NamedTuple in half the time of its own constructor, for what is made once a row."""
 _sequence = msgspec.json.Decoder(tuple[str | None, str | None])
 
 
@@ -41,12 +43,12 @@ def postgres_position(sequence: str) -> Position:
     snapshot and then counts as the second.  Raises ValueError, msgspec.DecodeError."""
     commit, lsn = _sequence.decode(sequence)
     here = int(lsn or 0)
-    return Position(int(commit) if commit is not None else here, here)
+    return _new(Position, (int(commit) if commit is not None else here, here, 0))
 
 
 def binlog_position(file: str, pos: int, row: int | None) -> Position:
     """From `source.file` (`mysql-bin.000001`), `pos` and `row`.  Raises ValueError."""
-    return Position(binlog_number(file), pos, row or 0)
+    return _new(Position, (binlog_number(file), pos, row or 0))
 
 
 @lru_cache(64)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from streams.core.log.event import Event, Kind
+from streams.core.log.event import BEGIN, END, ROW, Event, Kind
 from streams.core.log.position import Position, covered_binlog, covered_lsn
 from streams.core.log.resend import Mark, Verdict
 from streams.core.log.snapshot import starts_snapshot
@@ -62,7 +62,7 @@ def cut(events: Sequence[Event], mark: Mark, open_transaction: str | None) -> It
     group = Group(transaction=open_transaction, mark=mark)
     for index, event in enumerate(events):
         kind = event.kind
-        if kind is Kind.ROW:
+        if kind is ROW:
             if not (event.snapshot or event.incremental):
                 verdict = mark.judge(event)
                 if verdict is Verdict.RESENT:
@@ -79,12 +79,12 @@ def cut(events: Sequence[Event], mark: Mark, open_transaction: str | None) -> It
                         group = Group(new_space=new_space)
                     group.transaction = transaction
             _take(group, event)
-        elif kind is Kind.END:
+        elif kind is END:
             if group.transaction is not None and event.transaction == group.transaction:
                 mark = mark.moved(group.position, group.committed_us or 0, group.spaces)
                 yield _close(group, index + 1, mark, event.commit_lsn)
                 group = Group()
-        elif kind is Kind.BEGIN:
+        elif kind is BEGIN:
             if group.truncates and event.transaction != group.transaction:
                 mark = mark.moved(group.position, group.committed_us or 0, group.spaces)
                 yield _close(group, index, mark)
