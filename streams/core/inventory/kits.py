@@ -32,18 +32,16 @@ from schemas.records import (
     Stamps,
 )
 from streams.core.inventory.exceptions import Finding
+from streams.core.inventory.kit_intake import keep_kit, load_kit, load_parts
 from streams.core.inventory.kit_paths import Offers, asked, common_locations, made, makeable
 from streams.core.inventory.kit_state import (
     Asked,
     Bill,
     Kit,
-    Offer,
     Parts,
     Telling,
     Use,
     decode_asked,
-    decode_kit,
-    decode_parts,
     decode_telling,
     decode_use,
     encode,
@@ -54,7 +52,7 @@ from streams.core.inventory.kit_state import (
 from streams.core.inventory.promise import Promise
 from streams.core.inventory.sources import Sources
 from streams.core.inventory.state import ZERO, LineKey, Made, Sku, decode_made
-from streams.core.inventory.working import Working, note
+from streams.core.inventory.working import Working
 from streams.core.ownership import ANY, Ownership
 from streams.core.unit import UNIT_BYTES, View
 
@@ -65,119 +63,6 @@ Compute = Callable[[Lines], Promise]
 """The promise of these lines, at the component's todays."""
 
 _decode_offer = msgspec.msgpack.Decoder(ComponentOffer).decode
-
-
-# -- what comes
-
-
-def take_bill(working: Working, message: BalanceMessage, said: KitMessage) -> None:
-    """A lane's word on what a sku is made of, and on whether it goes into kits."""
-    state, sku = working.state, message.sku
-    record = working.sku(sku)
-    if said.components is not None:
-        kit = _load_kit(state, sku)
-        kit.again = True
-        if said.components:
-            parts = {component.sku: component.quantity for component in said.components}
-            kit.bills[message.source] = Bill(message.version, parts)
-        else:
-            kit.bills.pop(message.source, None)
-        _keep_kit(working, sku, record, kit)
-    if said.component is not None:
-        of = _load_parts(state, sku)
-        if said.component:
-            of.sources[message.source] = message.version
-        else:
-            of.sources.pop(message.source, None)
-        _keep_parts(state, sku, record, of)
-
-
-def take_use(working: Working, message: BalanceMessage, use: KitUse) -> None:
-    """What a kit asks of a component of this partition, unless it is late."""
-    state, sku = working.state, message.sku
-    key = b"u" + pair(sku, use.kit)
-    stored = state.get(key)
-    before = decode_use(stored) if stored is not None else Use()
-    if message.version < before.version:
-        return
-    record = working.sku(sku)
-    of = _load_parts(state, sku)
-    of.count(before, -1)
-    after = Use(
-        message.version, use.quantity, use.complete, use.uncertain, use.withdrawn, use.demand, before.asks or use.ask
-    )
-    of.count(after, 1)
-    state.put(key, encode(after))
-    if use.withdrawn:
-        state.put(b"o" + key[1:], None)
-    _keep_parts(state, sku, record, of)
-    note(record, message.stamps, message.source)
-
-
-def take_offer(working: Working, message: BalanceMessage, offer: ComponentOffer) -> None:
-    """What a component offers a kit of this partition, unless it is late or the kit has nothing to do with it."""
-    sku = message.sku
-    stored = working.state.get(b"k" + sku.encode())
-    kit = decode_kit(stored) if stored is not None else Kit()
-    known = kit.offers.get(offer.component)
-    if offer.component not in kit.told or (known is not None and message.version < known.version):
-        return
-    kit.offers[offer.component] = Offer(
-        message.version,
-        offer.complete,
-        offer.uncertain,
-        offer.tracked,
-        offer.kit,
-        {at.location: at for at in offer.makeable},
-        offer.source_versions,
-    )
-    record = working.sku(sku)
-    _keep_kit(working, sku, record, kit)
-    note(record, message.stamps, message.source)
-
-
-def withdraw_bill(working: Working, sku: str, source: str, since: int) -> bool:
-    """Take out what the source said of kits before version `since`; True when there was something."""
-    state, record, changed = working.state, working.sku(sku), False
-    if record.components:
-        kit = _load_kit(state, sku)
-        if source in kit.bills and kit.bills[source].version < since:
-            del kit.bills[source]
-            _keep_kit(working, sku, record, kit)
-            changed = True
-    if record.component:
-        of = _load_parts(state, sku)
-        if of.sources.get(source, since) < since:
-            del of.sources[source]
-            _keep_parts(state, sku, record, of)
-            changed = True
-    return changed
-
-
-def _load_kit(state: View, sku: str) -> Kit:
-    stored = state.get(b"k" + sku.encode())
-    return decode_kit(stored) if stored is not None else Kit()
-
-
-def _load_parts(state: View, sku: str) -> Parts:
-    stored = state.get(b"n" + sku.encode())
-    return decode_parts(stored) if stored is not None else Parts()
-
-
-def _keep_kit(working: Working, sku: str, record: Sku, kit: Kit) -> None:
-    """`record` counts its components, those that are still to be told that they are none included."""
-    before = record.components
-    record.components = len({*kit.told, *(part for bill in kit.bills.values() for part in bill.components)})
-    working.weigh(record.components - before)
-    working.state.put(b"k" + sku.encode(), encode(kit) if record.components else None)
-
-
-def _keep_parts(state: View, sku: str, record: Sku, of: Parts) -> None:
-    record.component = bool(of.sources or of.kits)
-    state.put(b"n" + sku.encode(), encode(of) if record.component else None)
-
-
-# -- what leaves
 
 
 class Own(NamedTuple):
@@ -211,8 +96,8 @@ class Terms:
 
     def __init__(self, kits: Kits, working: Working, sku: str, record: Sku) -> None:
         self._kits, self._working, self._sku, self._record = kits, working, sku, record
-        self._kit = _load_kit(working.state, sku)
-        self._parts = _load_parts(working.state, sku)
+        self._kit = load_kit(working.state, sku)
+        self._parts = load_parts(working.state, sku)
         self._source, bill = kits.chosen(self._kit)
         self._components = bill.components
         offers = self._kit.offers
@@ -285,7 +170,7 @@ class Terms:
             owed.append(key)
         if kit.again or gone or len(kit.told) != len(self._components):
             kit.again, kit.told = False, list(self._components)
-            _keep_kit(self._working, self._sku, self._record, kit)
+            keep_kit(self._working, self._sku, self._record, kit)
         return owed
 
     def _tell(self, own: Own, ready: bool, uncertain: bool, lines: Lines, compute: Compute) -> list[bytes]:
@@ -293,6 +178,8 @@ class Terms:
         state, sku, kits = self._working.state, self._sku, self._kits
         prefix = b"u" + first_of_pair(sku)
         cursor = kits.taken_up.pop(sku, None)
+        if sku in kits.telling:
+            kits.goes_on()
         if cursor is None and sku in kits.telling:
             kits.list(state, sku, msgspec.structs.replace(kits.telling[sku], again=True))
             return []
@@ -382,26 +269,36 @@ class Kits:
         self.taken_up: dict[str, bytes] = {}
         """Component → `u` key from which on this unit tells its kits."""
         self.room = OFFERS
-        self._stalled = False
+        self._in_vain = 0
+        """Components that were taken up one after the other and make no outputs yet."""
 
     def begin(self) -> None:
         """A unit begins."""
-        self.room, self._stalled = OFFERS, False
+        self.room = OFFERS
         self.taken_up.clear()
 
     def take_up(self, working: Working) -> bool:
-        """Go on with the first component of the work list that can be published; False: there is none."""
+        """Go on with the first component of the work list; False: it is empty."""
         for sku, telling in self.telling.items():
-            if not working.sku(sku).unfinished:
-                self.taken_up[sku] = telling.cursor
-                return True
-        self._stalled = True
+            self.taken_up[sku] = telling.cursor
+            working.sku(sku)
+            return True
         return False
+
+    def finish(self) -> None:
+        """A unit ends: a component that was taken up and makes no outputs yet stands behind the others."""
+        for sku in self.taken_up:
+            self.telling[sku] = self.telling.pop(sku)
+            self._in_vain += 1
+
+    def goes_on(self) -> None:
+        """A component of the work list makes outputs."""
+        self._in_vain = 0
 
     @property
     def has_more(self) -> bool:
         """The work list could go on."""
-        return bool(self.telling) and not self._stalled
+        return self._in_vain < len(self.telling)
 
     def list(self, state: View, sku: str, telling: Telling | None) -> None:
         """The work list goes on from here, or (None) all of its kits are told."""

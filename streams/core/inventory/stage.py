@@ -16,10 +16,11 @@ import msgspec
 
 from schemas.errors import Fatal, PoisonRecord
 from schemas.records import BalanceMessage, KitMessage, Progress, Stamps
-from streams.core.inventory import exceptions, kits
+from streams.core.inventory import exceptions
 from streams.core.inventory.balances import receive, withdraw, withdraw_item
 from streams.core.inventory.clock import Calendar, due_wakes
-from streams.core.inventory.kits import Kits
+from streams.core.inventory.kit_intake import take_offer, take_use
+from streams.core.inventory.kits import Kits, offer_message, use_message
 from streams.core.inventory.locations import Locations
 from streams.core.inventory.made import finished, load_made
 from streams.core.inventory.publish import Publisher, Rules
@@ -143,7 +144,9 @@ class InventoryStage:
                 owed += self._withdraw_slice(working)
             elif self._recompute is not None:
                 self._recompute_slice(working, self._recompute)
-            elif not self._kits.take_up(working):
+            elif self._kits.take_up(working):
+                more = False  # unless the list could go on
+            else:
                 more = self._wake_slice(working)
             self._finish(working, owed)
             return Settled(0, _once(owed), more=more or self._has_more)
@@ -187,6 +190,7 @@ class InventoryStage:
         for sku in working.skus:
             owed.extend(self._publisher.publish(working, sku))
         working.save()
+        self._kits.finish()
 
     @property
     def _listed(self) -> bool:
@@ -214,9 +218,9 @@ class InventoryStage:
     def _take_kits(self, working: Working, message: BalanceMessage, said: KitMessage) -> None:
         """What another partition, or this one, says of kits."""
         if said.use is not None:
-            kits.take_use(working, message, said.use)
+            take_use(working, message, said.use)
         elif said.offer is not None:
-            kits.take_offer(working, message, said.offer)
+            take_offer(working, message, said.offer)
         elif said.reached is not None:
             state, source = working.state, message.source
             if self._sources.take_reached(state, source, message.version, said.reached):
@@ -349,9 +353,9 @@ class InventoryStage:
             exception = msgspec.structs.replace(exception, version=version)
             return Output(EXCEPTION_TOPIC, key, self._encode(EXCEPTION_TOPIC, exception))
         if kind == b"d":
-            return self._told(kits.use_message(state, owed, version))
+            return self._told(use_message(state, owed, version))
         if kind == b"o":
-            return self._told(kits.offer_message(state, owed, version))
+            return self._told(offer_message(state, owed, version))
         if kind == b"m":
             reached = reached_message(state, key.decode(), self._partition, version)
             if reached is None:

@@ -10,6 +10,7 @@ import pytest
 
 from schemas.records import BalanceMessage, ItemPart, KitDemand, KitMessage, KitUse
 from streams.core.inventory import kits
+from streams.core.inventory.stage import INPUT_TOPIC
 from tests.unit.inventory.harness import TODAY, balance, day, ownership_of
 from tests.unit.inventory.kit_world import World, of
 
@@ -365,6 +366,28 @@ def test_a_component_of_many_kits_tells_them_in_slices(world: World, monkeypatch
     world.run_with_crashes(random.Random(3), crashes=5)
     assert {world.now(f"K{n:02}") for n in range(30)} == {5}
     assert len(world.parts[1].runtime.durable.changelog) > units + 4
+
+
+def test_a_component_that_makes_no_outputs_yet_does_not_keep_the_others_from_telling(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kits, "OFFERS", 2)
+    world = World(ready=())
+    for n in range(5):
+        world.kit(f"K{n}", Bolt=1, Nut=1, run=False)
+    world.parts[0].runtime.run()
+    world.pass_on(0)
+    world.progress("erp", complete=False, run=False)
+    world.say("erp", "Bolt", component=True, run=False)
+    component = world.parts[1].runtime
+    component.run(batch=20, busy=True)  # the kits in one unit, then erp begins to be read
+    told = {output.key for output, _ in component.durable.sent if output.topic == INPUT_TOPIC}
+    assert told == {f"K{n}".encode() for n in range(5)}, "of the nuts, while bolts wait for erp"
+    for source in ("erp", "wms", "shop"):
+        world.progress(source)
+    world.stock("Bolt", 2)
+    world.stock("Nut", 3)
+    assert {world.now(f"K{n}") for n in range(5)} == {2}
 
 
 def test_a_change_that_alters_no_offer_tells_nobody(world: World) -> None:
