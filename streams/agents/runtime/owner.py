@@ -27,7 +27,7 @@ from streams.agents.runtime.marker import WRITER_HEADER, InputMark, Marker, Stan
 from streams.agents.runtime.recovery import Recovery
 from streams.agents.runtime.store import PartitionStore
 from streams.agents.runtime.tenure import Batch, Tenure
-from streams.agents.runtime.topic_desk import TopicDesk
+from streams.agents.runtime.topic_desk import STORE_AGE_S, TopicDesk
 from streams.agents.runtime.transport import Chunk
 from streams.agents.runtime.tuning import Tuning
 from streams.agents.runtime.view import UnitView
@@ -40,10 +40,6 @@ VERSION_HEADER = "onhand-version"
 
 OWNER_HEADER = "onhand-owner"
 """On records of progress, which many partitions write: whose it is."""
-
-STORE_AGE_S = 3 * 86_400
-"""A local store last used longer ago than this is rebuilt: compaction may have dropped deletions it has not seen."""
-
 
 KeyValue = tuple[bytes, bytes | None]
 Header = tuple[str, bytes]
@@ -157,8 +153,10 @@ class PartitionOwner:
             while (again := tenure.put_again(self.store.get)) is not None:
                 await self._append(again, settle=False)
             view = UnitView(self.store)
+            # a claim that no unit followed has nothing of the stage yet
+            known = last if last and last.fingerprint else None
             settled = self.stage.open(
-                view, partition, last.memo if last else None, last.fingerprint if last else None, ports.now_us()
+                view, partition, known.memo if known else None, known.fingerprint if known else None, ports.now_us()
             )
             self.position = self.needed = position
             owed = dict.fromkeys((*(last.owed if last else ()), *late))
