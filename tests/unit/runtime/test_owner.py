@@ -217,6 +217,25 @@ def test_chunks_that_came_meanwhile_are_taken_together(place: Place) -> None:
     run(steps())
 
 
+def test_a_first_owner_that_died_behind_its_claim_leaves_nothing_to_open(place: Place) -> None:
+    async def steps() -> None:
+        first = PartitionOwner(place.stage, 0, place.store, place.ports)
+
+        async def dies(*args: Any) -> None:
+            raise Fatal("gone")
+
+        first._settle = dies  # type: ignore[method-assign]
+        with pytest.raises(Fatal, match="gone"):
+            await first.take_over()
+        assert len(place.broker.logs[CHANGELOG, 0]) == 1, "the claim"
+        second = PartitionOwner(place.stage, 0, place.store, place.ports)
+        await second.take_over()
+        await second.release()
+        assert place.stage.opened == [None, None]
+
+    run(steps())
+
+
 def test_missing_records_are_asked_for_and_what_is_there_is_skipped(place: Place) -> None:
     async def steps() -> None:
         owner = await place.owner()
