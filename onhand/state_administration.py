@@ -32,6 +32,12 @@ KEPT = wire.PUBLICATION
 CLIENT = "onhand-grow"
 PATIENCE_S = 60.0
 Report = Callable[[str], None]
+_PASSING = (
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+)
+"""A broker that has just started."""
 
 
 class StateAdministration:
@@ -101,25 +107,39 @@ class StateAdministration:
         self._result(self._admin.incremental_alter_configs([resource]))
 
     def _ends(self, partitions: int) -> dict[int, int]:
+        """Next offsets; a partition made a moment ago has no leader yet."""
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        asked = self._admin.list_offsets({TopicPartition(KEPT, place): latest for place in range(partitions)})
-        return {place.partition: future.result(PATIENCE_S).offset for place, future in asked.items()}
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            asked = self._admin.list_offsets({TopicPartition(KEPT, place): latest for place in range(partitions)})
+            try:
+                return {place.partition: future.result(PATIENCE_S).offset for place, future in asked.items()}
+            except KafkaException as error:
+                if time.monotonic() > deadline:
+                    raise self._fault(error) from error
+            time.sleep(0.1)
 
     def _require_down(self, groups: Collection[str]) -> None:
-        described = self._admin.describe_consumer_groups(list(groups), request_timeout=PATIENCE_S)
-        busy = []
-        for group, future in described.items():
-            try:
-                if future.result().members:
-                    busy.append(group)
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
-                    raise self._fault(error) from error
+        busy = [group for group in groups if self._has_members(group)]
         if busy:
             raise InvalidInput(
                 f"{', '.join(sorted(busy))} run, or were killed a moment ago; stop them (`onhand down`, then `onhand "
                 "up --only` the servers), then do this again"
             )
+
+    def _has_members(self, group: str) -> bool:
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            (future,) = self._admin.describe_consumer_groups([group], request_timeout=PATIENCE_S).values()
+            try:
+                return bool(future.result().members)
+            except KafkaException as error:
+                code = error.args[0].code()
+                if code == KafkaError.GROUP_ID_NOT_FOUND:
+                    return False
+                if code not in _PASSING or time.monotonic() > deadline:
+                    raise self._fault(error) from error
+            time.sleep(0.1)
 
     def _partitions(self, names: Collection[str]) -> dict[str, int]:
         """Topic → partitions, of those that exist."""
