@@ -189,6 +189,7 @@ def holding(memo: Memo) -> bool:
         or memo.snapshot is not None
         or memo.snapshot_required
         or memo.passing is not None
+        or memo.restating is not None
         or memo.history_until_us > 0
         or any(table.held_until_us or table.sweep_asks for table in memo.tables.values())
     )

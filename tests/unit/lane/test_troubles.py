@@ -388,6 +388,12 @@ def test_restate_sends_everything_again(lane: Lane) -> None:
     assert since is not None
     assert received.progress.restated_since is not None
     assert received.progress.restated_since > since
+    stated = [m.progress for m in received.history[count:] if m.progress is not None]
+    first = next(n for n, m in enumerate(received.history[count:]) if m.kind == "balances")
+    assert [m.progress.holding for m in received.history[count : count + first] if m.progress][-1:] == [True], (
+        "what goes by other names under a new mapping stands twice until the old is withdrawn"
+    )
+    assert not stated[-1].holding
     assert {m.sku for m in received.history[count:] if m.kind == "balances"} == {"A", *(f"S{n}" for n in range(1200))}
     assert received.quantities() == before.quantities()
 
