@@ -64,6 +64,8 @@ class Settings(BaseSettings):
     """Port of the local stack's MariaDB (demo WMS, tests)."""
     health_port: int = 0
     """Port of this process's health answer; 0: a free one, written to `<data_dir>/run/<process>.health`."""
+    watch_port: int = 0
+    """The same for the watch, which tells Prometheus where all others are; 0: as `health_port` says."""
     health_host: str = "127.0.0.1"
     """Address the health answer listens on; in a container 0.0.0.0, so that Prometheus reaches it from another one."""
     partitions: int = Field(default=4, ge=1, le=1000)

@@ -20,6 +20,8 @@ def run(settings: Settings, name: str) -> int:
         files = sorted((settings.data_dir / "run").glob("*.health"))
         return json_page([{"targets": [f"{HOST}:{file.read_text()}" for file in files], "labels": {"job": "onhand"}}])
 
+    port = settings.watch_port or settings.health_port
+    settings = settings.model_copy(update={"health_port": port})
     with serve_health(settings, Kind.WATCH, name, watch.health, {"/targets": targets}):
         watch.run(stop)
     return 0
