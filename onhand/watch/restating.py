@@ -1,7 +1,8 @@
 """When a source's lane is asked to say everything again: a later stage has lost what it was told.
 
 Inventory or orders without their state (a lost changelog, a topic made anew, more partitions) rest on a source only
-when its lane has restated everything since; see `streams.core.heard`.  Nobody needs to ask for that by hand.
+when its lane has restated everything since; see `streams.core.heard`.  Nobody needs to ask for that by hand.  A stage
+that has a backlog to read is let be: what it lacks may stand there.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections.abc import Iterable
 from typing import Any
 
 AFTER_US = 15_000_000
-"""A stage that is only a little behind its lane comes to be complete by itself."""
+BEHIND_US = 15_000_000
+"""A stage that is further behind its lane has not read everything yet."""
 AGAIN_US = 600_000_000
 STAGES = ("inventory", "orders")
 
@@ -27,8 +29,9 @@ class Restating:
         counts as asked."""
         by_name = {stage["stage"]: stage for stage in stages}
         lane = by_name.get("lane")
-        lacking = [name for name in STAGES if name in by_name and not by_name[name]["complete"]]
-        if lane is None or not lane["complete"] or lane["holding"] or not lacking:
+        whole = lane is not None and lane["complete"] and not lane["holding"]
+        lacking = [name for name in STAGES if name in by_name and whole and _lacks(by_name[name], by_name["lane"])]
+        if not lacking:
             self._lacking_since_us = None
             return []
         if self._lacking_since_us is None:
@@ -38,3 +41,10 @@ class Restating:
             return []
         self._asked_us = now_us
         return lacking
+
+
+def _lacks(stage: dict[str, Any], lane: dict[str, Any]) -> bool:
+    """It has read all the lane has said, and is not whole."""
+    here_us, there_us = stage["source_time_us"], lane["source_time_us"]
+    read = here_us is not None and there_us is not None and there_us - here_us <= BEHIND_US
+    return read and not stage["complete"]

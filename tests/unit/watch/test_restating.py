@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from onhand.watch.restating import AFTER_US, AGAIN_US, Restating
+from onhand.watch.restating import AFTER_US, AGAIN_US, BEHIND_US, Restating
 
 
-def stage(name: str, *, complete: bool = True, holding: bool = False) -> dict[str, Any]:
-    return {"stage": name, "complete": complete, "holding": holding}
+def stage(name: str, *, complete: bool = True, holding: bool = False, at_us: int | None = 90_000_000) -> dict[str, Any]:
+    return {"stage": name, "complete": complete, "holding": holding, "source_time_us": at_us}
 
 
 LOST = [stage("lane"), stage("inventory", complete=False), stage("orders")]
@@ -33,6 +33,9 @@ def test_it_is_asked_once_in_a_while() -> None:
         [stage("lane", complete=False), stage("inventory", complete=False)],
         [stage("lane", holding=True), stage("inventory", complete=False)],
         [stage("lane"), stage("channel-shop", complete=False)],
+        [stage("lane"), stage("inventory", complete=False, at_us=90_000_000 - BEHIND_US - 1)],
+        [stage("lane"), stage("inventory", complete=False, at_us=None)],
+        [stage("lane", at_us=None), stage("inventory", complete=False)],
     ],
 )
 def test_otherwise_it_is_not(stages: list[dict[str, Any]]) -> None:
