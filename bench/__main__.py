@@ -14,11 +14,11 @@ from typing import Any
 
 import click
 
-from bench import chain, lane_process
+from bench import chain, lane_process, membership, recovery
 from onhand.demo.system import DemoSystem
 from onhand.stack.local import LocalStack
 
-PARTS = ("pure", "processes", "chain")
+PARTS = ("pure", "processes", "recovery", "chain")
 PURE = ("bench.mapping", "bench.lane", "bench.inventory")
 
 
@@ -53,6 +53,17 @@ def processes(folder: Path) -> dict[str, Any]:
     return found
 
 
+def recoveries(folder: Path) -> dict[str, Any]:
+    """A start with a million keys of state, and workers that come and go."""
+    with LocalStack(folder / "recovery", components=("kafka",), tell=say) as stack:
+        say("bench.recovery")
+        found = {"recovery": recovery.measure(stack.endpoints.kafka)}
+        say("bench.membership")
+        found["membership"] = membership.measure(stack.endpoints.kafka)
+        stack.close(wipe=True)
+    return found
+
+
 def whole_chain(folder: Path, rate: float, seconds: float) -> dict[str, Any]:
     """Commit → acknowledged beside commit → source log."""
     with DemoSystem(folder / "chain", items=2000, seed=1, say=say) as system:
@@ -71,6 +82,7 @@ def main(rate: float, seconds: float, parts: tuple[str, ...], as_json: bool) -> 
 
     pure: cores without servers, CPU time · processes: a lane as a process beside plain Faust, quixstreams and bytewax
     (installed at first use, each into an environment of its own), and the runtime beside plain Faust, on a real Kafka ·
+    recovery: a process's start with a million keys, warm and cold, and workers that come and go ·
     chain: commit → acknowledged beside commit → source log.  More benchmarks, each by itself, with their own --help:
     `python -m bench.NAME`; docs/benchmarks.md tells what each one measures and what it does not.
     """
@@ -82,6 +94,8 @@ def main(rate: float, seconds: float, parts: tuple[str, ...], as_json: bool) -> 
             result["pure"] = pure()
         if "processes" in (parts or PARTS):
             result |= processes(folder)
+        if "recovery" in (parts or PARTS):
+            result |= recoveries(folder)
         if "chain" in (parts or PARTS):
             result["chain"] = whole_chain(folder, rate, seconds)
     if as_json:
