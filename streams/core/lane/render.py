@@ -47,6 +47,7 @@ _item_decoder = msgspec.msgpack.Decoder(ItemState)
 _location_decoder = msgspec.msgpack.Decoder(LocationState)
 _part_decoder = msgspec.msgpack.Decoder(PartState)
 _NOTHING = Decimal(0)
+_new = tuple.__new__
 
 
 class Renderer:
@@ -86,7 +87,7 @@ class Renderer:
                 (key[len(prefix) :], value) for key, value in state.scan(prefix)
             )
         else:
-            names = ((name, state.get(prefix + name)) for name in due.balances)
+            names = [(name, state.get(prefix + name)) for name in due.balances]
         parts: list[list[Balance]] = [[]]
         size = 0
         for name, stored in names:
@@ -116,7 +117,8 @@ class Renderer:
                 stamps=stamps,
                 kits=kits if number == 1 else None,
             )
-            yield Output(BALANCE_TOPIC, due.sku, self._encode(BALANCE_TOPIC, message))
+            value = self._encode(BALANCE_TOPIC, message)
+            yield _new(Output, (BALANCE_TOPIC, due.sku, value, None))
 
     # -- orders
 

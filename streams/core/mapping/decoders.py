@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -47,7 +48,7 @@ class RowCodec:
         self._encode = msgspec.msgpack.Encoder().encode
         self._load = msgspec.msgpack.Decoder(tuple[tuple(types)]).decode  # type: ignore[misc]
         self._load_map = msgspec.msgpack.Decoder(self.row).decode
-        self._key_fields = [table.fields[name] for name in self.key]
+        self._key_values = _values_of([table.fields[name] for name in self.key])
         self._key_decode = self._key_decoder(table)
         self._key_forms = [_key_form(table.columns[name]) for name in self.key]
         self._key_plain = not any(self._key_forms)
@@ -83,7 +84,7 @@ class RowCodec:
         return self.key_of(decoded)
 
     def key_of(self, row: Any) -> tuple[Any, ...]:
-        values = tuple([getattr(row, name) for name in self._key_fields])
+        values: tuple[Any, ...] = self._key_values(row)
         if self._key_plain:
             return values
         return tuple([form(v) if form else v for v, form in zip(values, self._key_forms, strict=True)])
@@ -120,6 +121,14 @@ class RowCodec:
         if stored[0] in _MAP_MARKS:
             return self._load_map(stored)
         return self.row(*self._load(stored))
+
+
+def _values_of(fields: list[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """The values of these fields of a struct."""
+    get = attrgetter(*fields)
+    if len(fields) > 1:
+        return get
+    return lambda row: (get(row),)
 
 
 def _type_of(column: Column) -> Any:
