@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from onhand.collector import collect_seldom
 from schemas.errors import OnhandError
 from streams.agents.runtime.tuning import Tuning
 from streams.agents.runtime.worker import StageWorker
@@ -142,6 +143,7 @@ def main(kind: str, run: str, kafka: str, data_dir: str, instance: str, session_
         stream=sys.stderr,
         format=f"%(asctime)s {kind}/{instance} %(levelname)s %(name)s %(message)s",
     )
+    collect_seldom()  # as every process of onhand does
     stage = build(kind, run)
     return StageWorker(
         lambda: build(kind, run),
