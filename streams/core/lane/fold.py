@@ -95,7 +95,8 @@ class Fold:
         self.bad_rows = 0
         """Rows of the input that could not be mapped."""
         self._source = source
-        self._settled: dict[bytes, None] = {}
+        self._settled: set[bytes] = set()
+        """Rows evaluated since the lookups last changed; a unit may settle several times."""
         lookups.begin(state)
 
     # -- rows
@@ -182,7 +183,7 @@ class Fold:
             elif (new := self._enter(reference, touched, heard)) is not None:
                 pending.append((reference, touched, new))
         for reference, touched, new in pending:
-            self._settled[reference] = None
+            self._settled.add(reference)
             entry = touched.entry
             if new.hole:
                 self._put(reference, new)
@@ -446,7 +447,7 @@ class Fold:
                 self._reassert_later(name, reference, stamp)
                 break
             if reference not in self._settled:
-                self._settled[reference] = None
+                self._settled.add(reference)
                 self.evaluate_again(reference, stamp)
                 done += 1
         return done

@@ -273,3 +273,12 @@ def test_complete_is_not_taken_back_by_a_restart(lane: Lane) -> None:
     lane.runtime.restart()
     lane.run()
     assert all(m.progress.complete for m in lane.received().history[before:] if m.progress)
+
+
+def test_a_lookup_that_changes_behind_the_beginning_of_a_reading_is_seen_by_rows_before_it(lane: Lane) -> None:
+    """The beginning settles what stands before it in the unit; those rows rest on lookups like all others."""
+    lane.start({"toy.item": [item_row(1, "A")]})
+    lane.log.transaction(("c", "toy.stock", stock_row(1, 1, "5")))
+    lane.log.begin_reading("toy.demand")
+    lane.log.transaction(("u", "toy.item", item_row(1, "B")))
+    assert lane.run().quantities() == {("B", "W1", "on_hand", None): Decimal(5)}
