@@ -224,7 +224,7 @@ def test_a_first_owner_that_died_behind_its_claim_leaves_nothing_to_open(place: 
         async def dies(*args: Any) -> None:
             raise Fatal("gone")
 
-        first._settle = dies  # type: ignore[method-assign]
+        first._settle = dies  # type: ignore[method-assign, assignment]
         with pytest.raises(Fatal, match="gone"):
             await first.take_over()
         assert len(place.broker.logs[CHANGELOG, 0]) == 1, "the claim"
@@ -372,6 +372,32 @@ def test_the_epoch_outlives_changelog_and_store_in_what_was_stated_as_progress(p
         place.store = PartitionStore(tmp_path / "new", Cache(1 << 20))
         successor = await place.owner()
         assert successor.version > owner.version
+
+    run(steps())
+
+
+def test_an_owner_released_while_it_recovers_stops_reading_and_claims_nothing(place: Place, tmp_path: Path) -> None:
+    async def steps() -> None:
+        owner = await place.owner()
+        place.feed(b"end", b"end", b"end")
+        for number in range(3):
+            await owner.work(place.chunk(number, number + 1))
+        await owner.release()
+        place.store = PartitionStore(tmp_path / "new", Cache(1 << 20))
+        successor = PartitionOwner(place.stage, 0, place.store, place.ports)
+        read = list(place.broker.runs(CHANGELOG, 0, 0, 1 << 30))
+
+        def interrupted(*where: Any) -> Generator[ChangelogRun, None, None]:
+            for run in read:
+                yield run
+                successor.released = run.offset >= read[2].offset
+
+        place.broker.runs = interrupted  # type: ignore[method-assign, assignment]
+        written = len(place.broker.logs[CHANGELOG, 0])
+        await successor.take_over()
+        assert len(place.broker.logs[CHANGELOG, 0]) == written
+        assert place.store.standing().offset == read[2].offset
+        assert successor.position is None
 
     run(steps())
 
