@@ -31,11 +31,9 @@ FAN_OUT = 1000
 FULL_BYTES = 2 << 20
 """Fan-out and slices stop when the unit's writes pass this."""
 
-_row_encoder = msgspec.msgpack.Encoder()
+_encoder = msgspec.msgpack.Encoder()
 _row_decoder = msgspec.msgpack.Decoder(RowRecord)
-_reassert_encoder = msgspec.msgpack.Encoder()
 _reassert_decoder = msgspec.msgpack.Decoder(tuple[bytes, int | None, int | None])
-_record_encoder = msgspec.msgpack.Encoder()
 
 
 class Entry:
@@ -172,6 +170,7 @@ class Fold:
 
     def settle(self) -> None:
         """Evaluate what was touched, then what rests on it; write rows and sums."""
+        self._settled.clear()
         changed: dict[bytes, Stamp] = {}
         unheard: dict[bytes, Stamp] = {}  # of tables still being read: nothing that joins them has been evaluated
         pending: list[tuple[bytes, Touched, RowRecord]] = []
@@ -233,7 +232,7 @@ class Fold:
         old.seen = self.memo.tables[touched.entry.name].generation
         old.hole = True
         if touched.raw is not None:
-            self.state.put(b"p" + reference, _record_encoder.encode(touched.raw))
+            self.state.put(b"p" + reference, _encoder.encode(touched.raw))
         self._mark_bad(touched.entry, reference, old, fault, touched.raw)
         return old
 
@@ -401,7 +400,7 @@ class Fold:
             self.dirty.order_part(order, part, deletion, stamp)
 
     def _put(self, reference: bytes, record: RowRecord) -> None:
-        self.state.put(b"r" + reference, _row_encoder.encode(record))
+        self.state.put(b"r" + reference, _encoder.encode(record))
 
     # -- lookups that changed
 
@@ -429,11 +428,10 @@ class Fold:
             cursor, committed, captured = _reassert_decoder.decode(value)
             self.state.put(key, None)
             name, stamp = key[1:], (committed, captured)
+            self.memo.reasserting = False
             if not cursor:
-                self.memo.reasserting = False
                 self.reassert({name: stamp})
             else:
-                self.memo.reasserting = False
                 self._reassert_slice(name, cursor, stamp, FAN_OUT)
             self.write_sums()
             self.memo.reasserting = self.memo.reasserting or any(True for _ in self.state.scan(b"z"))
@@ -454,7 +452,7 @@ class Fold:
 
     def _reassert_later(self, name: bytes, cursor: bytes, stamp: Stamp) -> None:
         self.memo.reasserting = True
-        self.state.put(b"z" + name, _reassert_encoder.encode((cursor, *stamp)))
+        self.state.put(b"z" + name, _encoder.encode((cursor, *stamp)))
 
     # -- rows that cannot be mapped
 
