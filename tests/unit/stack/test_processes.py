@@ -52,6 +52,18 @@ def test_health_answer(settings: Settings, answer: dict[str, Any], status: int, 
     assert ask_health(settings.data_dir, "inventory")["healthy"] is False
 
 
+@pytest.mark.parametrize(
+    ("answer", "health", "ready"),
+    [({}, 200, 200), ({"ready": True}, 200, 200), ({"ready": False}, 200, 503), ({"healthy": False}, 503, 503)],
+)
+def test_who_stands_by_is_well_and_not_ready(
+    settings: Settings, answer: dict[str, Any], health: int, ready: int
+) -> None:
+    with serve_health(settings, Kind.STAGE, "inventory", lambda: answer) as server:
+        for path, status in (("health", health), ("ready", ready), ("metrics", 200), ("elsewhere", 404)):
+            assert requests.get(f"http://127.0.0.1:{server.port}/{path}", timeout=5).status_code == status
+
+
 def test_a_check_that_fails_is_not_healthy(settings: Settings) -> None:
     def check() -> dict[str, Any]:
         raise RuntimeError("store is gone")
