@@ -34,6 +34,8 @@ from streams.core.unit import UNIT_BYTES, InputRecord, Output, Settled, View
 ROW_COST = 1000
 """Bytes a row costs in a unit beside half its record: sums, entries, outputs owed, and exceptions when half are bad."""
 UNIT_COST = UNIT_BYTES * 3 // 4
+FULL_COST = UNIT_COST // 2
+"""A unit that really takes so much is not filled up: what is left would be measured in ever smaller steps."""
 BAD_WINDOW, BAD_LEAST = 1000, 100
 """When more than half of the last rows, and at least so many, were bad, the lane stops: a bad release, not bad rows."""
 KEPT_SLICE = 1000
@@ -136,6 +138,9 @@ class LaneStage:
                 or len(group.events) > self._limits.transaction_rows
                 or group.size > self._limits.transaction_bytes
             )
+            if consumed and not large and cost + group_cost > UNIT_COST:
+                fold.settle()  # tells what the rows so far really take: mostly a tenth of what was feared
+                cost = state.size if state.size < FULL_COST else UNIT_COST
             if consumed and (large or cost + group_cost > UNIT_COST or state.size > UNIT_COST):
                 break
             if large:

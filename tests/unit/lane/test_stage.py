@@ -357,3 +357,14 @@ def test_a_row_moved_to_a_history_table_counts_once(lane: Lane) -> None:
     lane.run()
     lane.log.transaction(("c", "toy.receipt_history", {"id": 2, "line": "1", "quantity": "4"}))
     assert lane.run().quantities()[key] == Decimal(7)
+
+
+def test_a_unit_takes_as_many_rows_as_fit_not_as_were_feared() -> None:
+    """A bad row would leave its record twice in the unit; these leave a hundredth of it, and their sku once."""
+    lane = Lane(batch=15_000)
+    lane.start({"toy.item": [item_row(1, "A")]})
+    before = len(lane.received().history)
+    for number in range(4000):
+        lane.log.transaction(("c", "toy.stock", stock_row(number, 1, "1")))
+    said = [message for message in lane.run().history[before:] if message.sku == "A"]
+    assert [[balance.quantity for balance in message.balances] for message in said] == [[Decimal(4000)]]
