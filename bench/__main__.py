@@ -57,7 +57,7 @@ def recoveries(folder: Path) -> dict[str, Any]:
     """A start with a million keys of state, and workers that come and go."""
     with LocalStack(folder / "recovery", components=("kafka",), tell=say) as stack:
         say("bench.recovery")
-        found = {"recovery": recovery.measure(stack.endpoints.kafka)}
+        found = {"recovery": recovery.measure(stack.endpoints.kafka, tell=say)}
         say("bench.membership")
         found["membership"] = membership.measure(stack.endpoints.kafka)
         stack.close(wipe=True)

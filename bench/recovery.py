@@ -3,7 +3,7 @@
 The changelog is made here, in the runtime's own format: rows and their sums, in units of a few thousand records.
 Before each start one row lies in the input; the clock stops when its sum, which needs what was recovered, can be read.
 
-    python -m bench.recovery [--kafka HOST:PORT] [--keys 1000000] [--superseded 0,10] [--partitions 4,1] [--json]
+    python -m bench.recovery [--kafka HOST:PORT] [--keys 1000000] [--case PARTITIONS:SUPERSEDED]... [--json]
 
 Read beside it: the interpreter's start with all imports, and the floor: a confluent consumer that reads those bytes and
 does nothing, and RocksDB given the same pairs from memory.
@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,13 @@ from streams.agents.runtime.log_reader import LogReader
 from streams.agents.runtime.marker import WRITER_HEADER, ChangelogRun, InputMark, Standing, Writer, changelog_topic
 from streams.agents.runtime.store import PartitionStore
 from streams.agents.runtime.tenure import Tenure
-from streams.agents.runtime.topic_desk import CHANGELOG_CONFIG, TopicDesk
+from streams.agents.runtime.topic_desk import TopicDesk
 from tests.integration.runtime_stages import PARTITIONS, PartSum, Row, load_part, pack
 from tests.stack import local_stack
 
 UNIT_ROWS = 2000
 TARGETS = {"warm_s": 2.0, "cold_s": 6.0, "rss_mb": 200}
+CASES = ((4, 0), (1, 0), (1, 10))
 DEADLINE_S = 180.0
 
 
@@ -78,7 +79,6 @@ class Case:
         ).values():
             future.result()
         self.desk.ensure_changelog(self.changelog, PARTITIONS, 1)
-        assert CHANGELOG_CONFIG["cleanup.policy"] == "compact"
         asyncio.run(self._fill())
 
     async def _fill(self) -> None:
@@ -216,38 +216,46 @@ def imports() -> dict[str, float]:
 
 
 def measure(
-    kafka: str, keys: int = 1_000_000, superseded: tuple[int, ...] = (0, 10), partitions: tuple[int, ...] = (4, 1)
+    kafka: str,
+    keys: int = 1_000_000,
+    cases: Sequence[tuple[int, int]] = CASES,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """All cases; `partitions` is over how many the state lies: 4 as inventory's, 1 as a lane's."""
+    """`cases`: over how many partitions the state lies, 4 as inventory's or 1 as a lane's, and superseded versions."""
     imports()
     result: dict[str, Any] = {"keys": keys, "targets": TARGETS, **imports()}
-    for count in partitions:
-        for old in superseded:
-            case = Case(kafka, keys, old, count)
-            with contextlib.closing(case):
-                case.fill()
-                cold = case.start()
-                warm = case.start()
-                case.forget()
-                cold = min(cold, case.start(), key=lambda each: each["s"])
-                warm = min(warm, case.start(), key=lambda each: each["s"])
-                result[f"{count} partitions, {old} superseded"] = {"cold": cold, "warm": warm, **case.floor()}
+    for partitions, superseded in cases:
+        with contextlib.closing(Case(kafka, keys, superseded, partitions)) as case:
+            case.fill()
+            cold = case.start()
+            warm = case.start()
+            case.forget()
+            cold = min(cold, case.start(), key=lambda each: each["s"])
+            warm = min(warm, case.start(), key=lambda each: each["s"])
+            name = f"{partitions} partitions, {superseded} superseded"
+            result[name] = {"cold": cold, "warm": warm, **case.floor()}
+            tell(f"{name}: {result[name]}")
     return result
+
+
+def case_of(text: str) -> tuple[int, int]:
+    partitions, _, superseded = text.partition(":")
+    return int(partitions), int(superseded)
 
 
 @click.command()
 @click.option("--kafka", default=None, help="Bootstrap servers; default: a stack of its own.")
 @click.option("--keys", default=1_000_000, show_default=True)
-@click.option("--superseded", default="0,10", show_default=True, help="Older versions of each key in the changelog.")
-@click.option("--partitions", default="4,1", show_default=True, help="Over how many the keys lie.")
+@click.option("--case", "cases", multiple=True, help="PARTITIONS:SUPERSEDED, again and again; default: 4:0, 1:0, 1:10.")
 @click.option("--json", "as_json", is_flag=True)
-def main(kafka: str | None, keys: int, superseded: str, partitions: str, as_json: bool) -> None:
+def main(kafka: str | None, keys: int, cases: tuple[str, ...], as_json: bool) -> None:
     """Time from a process's start to its first right publication."""
-    old, counts = (tuple(int(each) for each in text.split(",")) for text in (superseded, partitions))
     with contextlib.ExitStack() as stack:
         if kafka is None:
             kafka = stack.enter_context(local_stack(components=("kafka",))).settings().kafka
-        result = measure(kafka, keys, old, counts)
+        result = measure(
+            kafka, keys, [case_of(each) for each in cases] or CASES, tell=lambda line: click.echo(line, err=True)
+        )
     if as_json:
         click.echo(json.dumps(result))
         return
