@@ -140,6 +140,7 @@ class Intake:
 
     def _truncate(self, entry: Entry) -> None:
         fold = self._fold
+        self._forget_waiting(entry.name)
         table = fold.memo.tables[entry.name]
         if entry.safety and table.rows and not table.held_until_us:
             table.held_rows, table.held_until_us = table.rows, fold.now_us + self._hold_us
@@ -161,6 +162,14 @@ class Intake:
             (entry.name, prefix, True),
         )
         fold.lookups.forget()
+
+    def _forget_waiting(self, table: str) -> None:
+        """What waits of a truncated table is older; taken up later it would bring rows back."""
+        for queue in [queue for queue in self._waiting if queue[:1] == b"k"]:
+            for key, record in list(queued(self._fold.state, queue)):
+                event = decode_event(record)
+                if event.kind is Kind.ROW and event.table == table:
+                    self._fold.state.put(key, None)
 
     # -- snapshots
 

@@ -98,6 +98,19 @@ def test_poison_bytes_become_an_exception_and_their_key_waits_in_order(lane: Lan
     assert lane.run().quantities()[DEMAND_7] == Decimal(6)
 
 
+def test_what_waits_behind_poison_bytes_does_not_outlive_a_truncate(lane: Lane) -> None:
+    lane.start({"toy.demand": [demand_row(7, "A", "1"), demand_row(8, "A", "1")]})
+    lane.log.records.append((b'{"id": 7}', b"\xff\x00 not JSON"))
+    lane.log.transaction(("u", "toy.demand", demand_row(7, "A", "5")), ("u", "toy.item", item_row(7, "B")))
+    lane.log.transaction(("t", "toy.demand", None), ("c", "toy.demand", demand_row(8, "A", "2")))
+    lane.run()
+    (identity,) = [name for name in lane.exceptions() if "poison" in name]
+    lane.control(Action.CLOSE, identity)
+    received = lane.run()
+    assert received.quantities() == {("A", "*", "demand", "SO-8"): Decimal(2)}
+    assert "B" in received.items, "of other tables it is taken up"
+
+
 def test_poison_of_which_nobody_knows_the_row_makes_the_source_uncertain(lane: Lane) -> None:
     lane.start()
     lane.log.records.append((None, b"{"))
