@@ -65,12 +65,13 @@ def _sources(document: Document) -> Iterator[Problem]:
 
 
 def _stages(document: Document, now_us: int) -> Iterator[Problem]:
-    """What a stage lacks of a source that is itself well; only the first stage that lacks it."""
+    """What a stage lacks of a source that is itself well; only the first stage that lacks it, and no paused channel."""
     red = {row["source"] for row in document["sources"] if not row["healthy"]}
+    silent = {f"channel-{row['channel']}" for row in document["channels"] if row["state"] != "running"}
     said: set[str] = set()
     for stage in document["stages"]:
         source = stage["source"]
-        if source in red or source in said:
+        if source in red or source in said or stage["stage"] in silent:
             continue
         what = f"{stage['stage']} of {source}"
         late_s = lag_s(stage, now_us)

@@ -89,6 +89,12 @@ def test_a_red_source_explains_its_late_stages() -> None:
     assert judged(sources=[red, source("wms")], stages=late) == [(RED, "source erp"), (RED, "lane of wms")]
 
 
+def test_a_paused_channel_is_not_late() -> None:
+    late = [stage("channel-shop", "erp", 900)]
+    assert judged(channels=[channel(state="paused")], stages=late) == [(YELLOW, "channel shop")]
+    assert judged(channels=[channel()], stages=late) == [(RED, "channel-shop of erp")]
+
+
 def test_a_server_that_is_red_already_is_told_once() -> None:
     down = process("kafka", health="red", detail="no answer", **{"what to do": "wait"})
     assert judged(processes=[down], unanswered={"kafka": "no answer"}) == [(RED, "kafka")]
