@@ -20,6 +20,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,10 @@ from schemas.registry import connected_codec
 
 WARM_UP_S = 8.0
 DRAIN_S = 20.0
+CONNECTIONS = 4
+"""Of the writer."""
 LATE_S = 0.02
+"""A change that begins so much after its time is counted: with many of them the run was not open loop."""
 PIECES = 100_000
 """Put into every bin, so that no promise is clamped at zero."""
 CHANGE = "UPDATE erp.itmbal SET ibsfty = %s WHERE ibitem = %s AND ibwhse = 'W1'"
@@ -171,22 +175,30 @@ def changing(skus: list[str]) -> list[str]:
 def write(
     erp_at: db.Endpoint, skus: list[str], changes: dict[str, int], rate: float, seconds: float
 ) -> tuple[dict[tuple[str, int], float], int]:
-    """Commit times by (sku, change), of everything after the warm-up; and how many of them began late."""
-    rng, written, late = random.Random(), {}, 0
-    with db.connect_erp(erp_at) as erp:
-        begun = due = time.perf_counter()
-        while due < begun + WARM_UP_S + seconds:
-            if (wait := due - time.perf_counter()) > 0:
-                time.sleep(wait)
-            sku = rng.choice(skus)
-            changes[sku] += 1
-            started = time.perf_counter()
-            erp.execute(CHANGE, (changes[sku] * 100, erp_item(sku)))
-            if due >= begun + WARM_UP_S:
-                written[sku, changes[sku]] = due  # open loop: a writer that is late does not make the chain faster
-                late += started - due > LATE_S
-            due += 1 / rate
-    return written, late
+    """When each commit was asked for, by (sku, change), of everything after the warm-up; and how many began late."""
+    begun = time.perf_counter()
+
+    def some(number: int) -> tuple[dict[tuple[str, int], float], int]:
+        """One of several connections, each with items of its own: a commit that takes its time holds few others up."""
+        ours, rng, written, late = skus[number::CONNECTIONS], random.Random(), {}, 0
+        with db.connect_erp(erp_at) as erp:
+            due = begun + number / rate
+            while due < begun + WARM_UP_S + seconds:
+                if (wait := due - time.perf_counter()) > 0:
+                    time.sleep(wait)
+                sku = rng.choice(ours)
+                changes[sku] += 1
+                started = time.perf_counter()
+                erp.execute(CHANGE, (changes[sku] * 100, erp_item(sku)))
+                if due >= begun + WARM_UP_S:
+                    written[sku, changes[sku]] = started
+                    late += started - due > LATE_S
+                due += CONNECTIONS / rate
+        return written, late
+
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        parts = list(pool.map(some, range(CONNECTIONS)))
+    return {key: at for written, _ in parts for key, at in written.items()}, sum(late for _, late in parts)
 
 
 def raise_stock(system: DemoSystem) -> None:
