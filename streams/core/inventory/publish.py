@@ -23,7 +23,7 @@ from streams.core.inventory import drift
 from streams.core.inventory.clock import Calendar, move_wake
 from streams.core.inventory.exceptions import Finding, reconcile
 from streams.core.inventory.kits import Kits, Lines, Own
-from streams.core.inventory.made import Said, decode_atp
+from streams.core.inventory.made import NOTHING, Said, digest_of, first_days, last_digest, load_promise
 from streams.core.inventory.promise import (
     Promise,
     available_on,
@@ -33,7 +33,7 @@ from streams.core.inventory.promise import (
     nothing_at,
 )
 from streams.core.inventory.sources import Sources
-from streams.core.inventory.state import ZERO, Made, Sku, decode_made, encode, sku_key
+from streams.core.inventory.state import ZERO, Made, Sku, encode, sku_key
 from streams.core.inventory.working import Working
 from streams.core.ownership import ANY, Ownership
 from streams.core.unit import View
@@ -81,7 +81,7 @@ class Publisher:
             locations |= kit.locations
         needed = self._sources.needed(locations)
         ready = self._sources.all_ready(needed)
-        if not ready and self._sources.being_read(record.cause) and not _was_made(state, sku):
+        if not ready and self._sources.being_read(record.cause) and not _was_made(state, record, sku):
             return []
         uncertain = bool(record.uncertain) or any(self._sources.uncertain(source) for source in needed)
         todays = self._calendar.todays(locations)
@@ -158,19 +158,27 @@ class Publisher:
     ) -> bool:
         """Keep an output when it says something new; True when it is to leave."""
         key = kind + sku.encode()
-        stored = working.state.get(key)
+        last = last_digest(working.state, record, key)
         if output is None:
-            working.state.put(key, None)
-            return stored is not None
+            self._drop(working.state, record, key)
+            return last != NOTHING
         content = _CONTENT.encode(output)
-        if stored is not None and decode_made(stored).content == content:
+        digest = digest_of(content)
+        if last == digest:
             return False
-        self._keep(working.state, key, output, Made(content, record.versions, stamps, cause))
+        self._keep(working.state, record, key, digest, output, Made(content, record.versions, stamps, cause))
         return True
 
-    def _keep(self, state: View, key: bytes, output: Said, made: Made) -> None:
+    def _keep(self, state: View, record: Sku, key: bytes, digest: bytes, output: Said, made: Made) -> None:
         state.put(key, encode(made))
+        record.said[key[:1].decode()] = digest
         self.made[key] = (output, made)
+
+    @staticmethod
+    def _drop(state: View, record: Sku, key: bytes) -> None:
+        if last_digest(state, record, key) != NOTHING:
+            state.put(key, None)
+            record.said[key[:1].decode()] = NOTHING
 
     def _make_promise(
         self,
@@ -188,12 +196,12 @@ class Publisher:
         why: KitWhy | None,
     ) -> bool:
         key = b"a" + sku.encode()
-        stored = working.state.get(key)
-        made = decode_made(stored) if stored is not None else None
-        if not known and (ready or made is None):
-            working.state.put(key, None)
+        state = working.state
+        last = last_digest(state, record, key)
+        if not known and (ready or last == NOTHING):
+            self._drop(state, record, key)
             record.stamps, record.cause = None, ""
-            return made is not None
+            return last != NOTHING
         atp = Atp(
             sku=sku,
             version=0,
@@ -207,20 +215,21 @@ class Publisher:
             kit=why,
         )
         told, held_back = atp, False
-        if not ready and made is not None:
-            last = decode_atp(made.content)
-            if last.complete:
-                told = _held(last, atp, todays, known=known)
-                held_back = (told.network, told.locations) != (atp.network, atp.locations)
+        if not ready and (before := load_promise(state, key)) is not None and before[0].complete:
+            told = _held(before[0], atp, todays, known=known)
+            held_back = (told.network, told.locations) != (atp.network, atp.locations)
         told = bounded(told)
         content = _CONTENT.encode(told)
         stamps, cause = record.stamps or Stamps(), record.cause
         if not held_back and (told.complete or stamps.committed_us is None):
             record.stamps, record.cause = None, ""
-        same_sources = made is not None and made.source_versions.keys() == rests_on.keys()
-        if made is not None and same_sources and (made.content == content or _same(decode_atp(made.content), told)):
+        digest, days = digest_of(content, sorted(rests_on)), first_days(told)
+        if last == digest:
             return False
-        self._keep(working.state, key, told, Made(content, rests_on, stamps, cause))
+        if days != record.first_days and _only_days_moved(load_promise(state, key), told, rests_on):
+            return False
+        record.first_days = days
+        self._keep(state, record, key, digest, told, Made(content, rests_on, stamps, cause))
         return True
 
     def _overdue(self, sku: str, promise: Promise) -> list[Finding]:
@@ -243,10 +252,9 @@ class Publisher:
         return found
 
 
-def _was_made(state: View, sku: str) -> bool:
+def _was_made(state: View, record: Sku, sku: str) -> bool:
     """Something of the sku has been said."""
-    key = sku.encode()
-    return state.get(b"p" + key) is not None or state.get(b"a" + key) is not None
+    return any(last_digest(state, record, kind + sku.encode()) != NOTHING for kind in (b"p", b"a"))
 
 
 def _lowest(promise: Promise) -> Decimal:
@@ -337,6 +345,10 @@ def bounded(atp: Atp) -> Atp:
     return msgspec.structs.replace(
         atp, network=coarser(atp.network, each), locations=tuple(coarser(at, each) for at in atp.locations)
     )
+
+
+def _only_days_moved(made: tuple[Atp, Made] | None, new: Atp, rests_on: dict[str, int]) -> bool:
+    return made is not None and made[1].source_versions.keys() == rests_on.keys() and _same(made[0], new)
 
 
 def _same(last: Atp, new: Atp) -> bool:

@@ -111,6 +111,11 @@ class Sku(msgspec.Struct, array_like=True):
     """Of how many it is made; 0: it is no kit.  What they are stands in records of their own (`kit_state`)."""
     component: bool = False
     """It goes into kits."""
+    said: dict[str, bytes] = msgspec.field(default_factory=dict)
+    """Kind (`p`, `a`, `i`) → digest of the output as it was last made, empty when there is none: what is not new need
+    not be read to be seen as such."""
+    first_days: bytes = b""
+    """Of the promise as it was last made: only when they move may another content say the same."""
 
 
 class Made(msgspec.Struct, array_like=True, frozen=True):

@@ -11,7 +11,8 @@ from schemas.errors import Fatal
 from schemas.records import Atp, Bucket, ItemPart
 from streams.core.inventory.promise import compute
 from streams.core.inventory.publish import bounded, make_position
-from streams.core.inventory.state import LineKey, Sku, SumKey, claims_prefix, decode_sku, sku_key
+from streams.core.inventory.state import LineKey, Sku, SumKey, claims_prefix, decode_sku, encode, sku_key
+from tests.memory import MemoryView
 from tests.unit.inventory.harness import TODAY, Inventory, balance, day, ownership_of
 
 
@@ -238,3 +239,33 @@ def test_only_the_promise_that_changed_is_sent() -> None:
     inventory.say("erp", "A", item=ItemPart(sku="A", name="Bolt"))
     assert (inventory.sent("inventory.atp.v1"), inventory.sent("inventory.position.v1")) == sent[:2]
     assert inventory.sent("item.v1") == sent[2] + 1
+
+
+def test_what_was_made_is_not_read_to_see_that_something_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    inventory = Inventory()
+    inventory.say("wms", "A", balance("N", "on_hand", 10), item=ItemPart(sku="A"))
+    read: list[bytes] = []
+    get = MemoryView.get
+
+    def noted(view: MemoryView, key: bytes) -> bytes | None:
+        read.append(key[:1])
+        return get(view, key)
+
+    monkeypatch.setattr(MemoryView, "get", noted)
+    inventory.say("wms", "A", balance("N", "on_hand", 11))
+    inventory.say("wms", "A", balance("N", "on_hand", 11))
+    assert inventory.told("A") == [10, 11]
+    assert not {b"a", b"p", b"i"} & set(read)
+
+
+def test_a_state_of_before_digests_were_kept_tells_nothing_twice() -> None:
+    inventory = Inventory()
+    inventory.say("wms", "A", balance("N", "on_hand", 10), item=ItemPart(sku="A"))
+    pairs = inventory.runtime.view.store.pairs
+    record = decode_sku(pairs[b"sA"])
+    record.said, record.first_days = {}, b""
+    pairs[b"sA"] = encode(record)
+    inventory.say("wms", "A", balance("N", "on_hand", 10), item=ItemPart(sku="A"))
+    assert [inventory.sent(f"{topic}.v1") for topic in ("inventory.position", "inventory.atp", "item")] == [1, 1, 1]
+    inventory.say("wms", "A", balance("N", "on_hand", 0, postings=0), item=ItemPart(sku="A", withdrawn=True))
+    assert inventory.atp("A") is None
