@@ -32,6 +32,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from rocksdict import Cache
 
+from onhand.collector import collect_seldom
 from streams.agents.runtime.log_reader import LogReader
 from streams.agents.runtime.marker import WRITER_HEADER, ChangelogRun, InputMark, Standing, Writer, changelog_topic
 from streams.agents.runtime.store import PartitionStore
@@ -222,6 +223,7 @@ def measure(
     tell: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """`cases`: over how many partitions the state lies, 4 as inventory's or 1 as a lane's, and superseded versions."""
+    collect_seldom()  # as the processes do; else it is most of what reading costs here
     imports()
     result: dict[str, Any] = {"keys": keys, "targets": TARGETS, **imports()}
     for partitions, superseded in cases:
