@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -21,7 +20,6 @@ from onhand.stack.component import Command
 from onhand.stack.local import process_arguments, settings_environment
 from onhand.stack.supervision import Supervised
 from schemas.administration import apply as apply_topics
-from schemas.errors import OnhandError
 
 BALANCES_PER_ITEM = 6.3
 """What the demo's own rows make, on average: on hand in both systems, safety stock, demand, inbound."""
@@ -104,11 +102,3 @@ class LoadedSystem(DemoSystem):
         )
         log = self.stack.site.logs / f"{name}.log"
         return self.stack.supervisor.start(Supervised(name=name, command=lambda: command, log=log))
-
-
-def discard(folder: Path) -> None:
-    """Delete a kept data directory.  Raises OnhandError when it is not one."""
-    if folder.exists():
-        if not (folder / NOTE).exists():
-            raise OnhandError(f"{folder} was not made by this benchmark")
-        shutil.rmtree(folder)
