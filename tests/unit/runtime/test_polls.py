@@ -9,7 +9,7 @@ from typing import Any, cast
 from faust.types import TP
 
 from streams.agents.runtime.app import StageApp
-from streams.agents.runtime.transport import Chunk, ConsumerThread
+from streams.agents.runtime.transport import Chunk, Consumer, ConsumerThread
 from streams.agents.runtime.tuning import Tuning
 
 
@@ -107,3 +107,15 @@ def test_a_fetch_is_long_unless_it_leaves_a_partition_out() -> None:
     fetcher._records[TP("in", 0)] = object()
     fetcher._get_actions_per_node(None)
     assert waits == [250, 10]
+
+
+def test_a_changelog_that_is_not_fetched_is_no_partition_that_stands_still() -> None:
+    looked_at: list[TP] = []
+    consumer = SimpleNamespace(
+        assignment=lambda: [TP("s-state-changelog", 0)],
+        sleep=asyncio.sleep,
+        should_stop=False,
+        verify_event_path=lambda now, tp: looked_at.append(tp),
+    )
+    asyncio.run(Consumer.verify_all_partitions_active(cast(Any, consumer)))
+    assert looked_at == []
