@@ -14,11 +14,11 @@ from typing import Any
 
 import click
 
-from bench import chain, lane_process, membership, recovery
+from bench import chain, lane_process, membership, recovery, resnapshot, snapshot
 from onhand.demo.system import DemoSystem
 from onhand.stack.local import LocalStack
 
-PARTS = ("pure", "processes", "recovery", "chain")
+PARTS = ("pure", "scale", "processes", "recovery", "snapshot", "chain")
 PURE = ("bench.mapping", "bench.lane", "bench.inventory")
 
 
@@ -33,6 +33,25 @@ def pure() -> dict[str, str]:
         say(module)
         done = subprocess.run([sys.executable, "-m", module], capture_output=True, text=True, check=True)
         found[module] = done.stdout
+    return found
+
+
+def scale() -> list[Any]:
+    """Cost per change as things grow."""
+    say("bench.scale")
+    done = subprocess.run([sys.executable, "-m", "bench.scale", "--json"], capture_output=True, text=True, check=True)
+    found: list[Any] = json.loads(done.stdout)
+    return found
+
+
+def snapshots(folder: Path) -> dict[str, Any]:
+    """A first snapshot of a million rows, and live changes beside a second reading."""
+    say("bench.snapshot")
+    (folder / "first").mkdir()
+    found = {"snapshot": snapshot.run(folder / "first", snapshot.ROWS)}
+    say("bench.resnapshot")
+    (folder / "again").mkdir()
+    found["resnapshot"] = resnapshot.run(folder / "again", snapshot.ROWS, resnapshot.RATE, resnapshot.ALONE_S)
     return found
 
 
@@ -80,10 +99,13 @@ def whole_chain(folder: Path, rate: float, seconds: float) -> dict[str, Any]:
 def main(rate: float, seconds: float, parts: tuple[str, ...], as_json: bool) -> None:
     """Throughput and latency, each beside its peer in the same run.
 
-    pure: cores without servers, CPU time · processes: a lane as a process beside plain Faust, quixstreams and bytewax
+    pure: cores without servers, CPU time · scale: cost per change as rows, skus, history, open lines, orders, keys and
+    channels grow, CPU time · processes: a lane as a process beside plain Faust, quixstreams and bytewax
     (installed at first use, each into an environment of its own), and the runtime beside plain Faust, on a real Kafka ·
     recovery: a process's start with a million keys, warm and cold, and workers that come and go ·
-    chain: commit → acknowledged beside commit → source log.  More benchmarks, each by itself, with their own --help:
+    snapshot: a first snapshot of a million rows until the last promise, beside Debezium's own time, and live changes
+    beside a second reading · chain: commit → acknowledged beside commit → source log.  More benchmarks, each by
+    itself, with their own --help:
     `python -m bench.NAME`; docs/benchmarks.md tells what each one measures and what it does not.
     """
     with tempfile.TemporaryDirectory(prefix="onhand-bench-") as name:
@@ -92,10 +114,14 @@ def main(rate: float, seconds: float, parts: tuple[str, ...], as_json: bool) -> 
         result: dict[str, Any] = {}
         if "pure" in (parts or PARTS):
             result["pure"] = pure()
+        if "scale" in (parts or PARTS):
+            result["scale"] = {one["what"]: one for one in scale()}
         if "processes" in (parts or PARTS):
             result |= processes(folder)
         if "recovery" in (parts or PARTS):
             result |= recoveries(folder)
+        if "snapshot" in (parts or PARTS):
+            result |= snapshots(folder)
         if "chain" in (parts or PARTS):
             result["chain"] = whole_chain(folder, rate, seconds)
     if as_json:

@@ -31,6 +31,7 @@ from schemas.records import Atp
 from schemas.registry import connected_codec
 
 TARGET_RATIO = 2.0
+RATE, ALONE_S = 100.0, 20.0
 WARM_UP_S = 5.0
 SETTLE_S = 5.0
 HOPS = ("committed", "captured", "laned", "promised", "in Kafka")
@@ -145,20 +146,26 @@ def measure(source: StockSource, rate: float, seconds: float) -> dict[str, Any]:
     }
 
 
+def run(folder: Path, rows: int, rate: float, seconds: float) -> dict[str, Any]:
+    """On a stack of its own."""
+    with LocalStack(folder / "data", ports="free", components=SERVERS) as stack:
+        source = stock_source.make(stack, folder / "project", rows, OURS)
+        result = measure(source, rate, seconds)
+        stack.close(wipe=True)
+    return result
+
+
 @click.command()
-@click.option("--rows", default=1_000_000, show_default=True)
-@click.option("--rate", default=100.0, show_default=True, help="Changes a second.")
-@click.option("--seconds", default=20.0, show_default=True, help="Of changes alone.")
+@click.option("--rows", default=snapshot.ROWS, show_default=True)
+@click.option("--rate", default=RATE, show_default=True, help="Changes a second.")
+@click.option("--seconds", default=ALONE_S, show_default=True, help="Of changes alone.")
 @click.option("--json", "as_json", is_flag=True)
 def main(rows: int, rate: float, seconds: float, as_json: bool) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory(prefix="onhand-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # the databases' users must reach it
-        with LocalStack(folder / "data", ports="free", components=SERVERS) as stack:
-            source = stock_source.make(stack, folder / "project", rows, OURS)
-            result = measure(source, rate, seconds)
-            stack.close(wipe=True)
+        result = run(folder, rows, rate, seconds)
     if as_json:
         click.echo(json.dumps(result, indent=2))
         return

@@ -32,6 +32,7 @@ from schemas.records import Progress
 from schemas.registry import connected_codec
 
 ALONE, OURS = "alone", "wms"
+ROWS = 1_000_000
 TARGET_S = 40.0
 LIMIT_S = 240.0
 SERVERS = ("kafka", "registry", "postgres", "connect")
@@ -200,7 +201,7 @@ def run(folder: Path, rows: int) -> dict[str, Any]:
 
 
 @click.command()
-@click.option("--rows", default=1_000_000, show_default=True)
+@click.option("--rows", default=ROWS, show_default=True)
 @click.option("--json", "as_json", is_flag=True)
 def main(rows: int, as_json: bool) -> None:
     """Measure and print."""
