@@ -16,7 +16,7 @@ import secrets
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from schemas.errors import Fatal
@@ -43,6 +43,9 @@ OWNER_HEADER = "onhand-owner"
 
 _new = tuple.__new__
 """Makes a NamedTuple in half the time of its own constructor, for what is made once a record."""
+
+RECOVERING = 2
+"""Partitions that recover at once: one decodes while the other waits for the broker; more would only cost memory."""
 
 KeyValue = tuple[bytes, bytes | None]
 Header = tuple[str, bytes]
@@ -77,6 +80,7 @@ class Ports:
     changelog_id: str
     tuning: Tuning
     now_us: Callable[[], int]
+    recovering: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(RECOVERING))
 
 
 class PartitionOwner:
@@ -141,7 +145,8 @@ class PartitionOwner:
         async with self._lock:
             ports, partition = self.ports, self.partition
             started = time.monotonic()
-            recovery, standing, end, forgotten = await asyncio.to_thread(self._recover)
+            async with ports.recovering:
+                recovery, standing, end, forgotten = await asyncio.to_thread(self._recover)
             if self.released:
                 return
             self._input_id, position = await asyncio.to_thread(self._check_input, standing.marker)
