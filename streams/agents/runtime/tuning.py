@@ -17,8 +17,9 @@ class Tuning:
     """How often outputs of which we are the only writer are checked for somebody else's records."""
     fetch_wait_ms: int = 10
     """How long the broker may hold back a fetch that leaves a partition out; bounds how long that one waits."""
-    idle_fetch_wait_ms: int = 250
-    """How long it may hold back any other; bounds how long a partition waits that was moved meanwhile."""
+    idle_fetch_wait_ms: int = 100
+    """How long it may hold back any other; bounds how long records wait whose fetch went astray, or whose partition was
+    moved meanwhile."""
     max_poll_records: int = 4000
     """Records of one poll over all partitions: the size of a unit under load."""
     max_fetch_bytes: int = 4 << 20
