@@ -125,6 +125,8 @@ class ChainMachine(RuleBasedStateMachine):
     def snapshot(self, source: str, missed: list[Code] = NOTHING, older_slot: int = 0, skipped: str = "") -> None:
         """A full one, perhaps after changes that no log tells, beside an older slot, or without a table."""
         database = self.chain.databases[source]
+        if not database.truth.ever(NEVER):
+            older_slot = 0  # a first one is believed at its end
         if not older_slot:
             database.missed(changes_of(self.chain, source, missed))
         skipped = skipped if skipped in TABLES[source] else ""

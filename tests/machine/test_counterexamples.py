@@ -413,7 +413,7 @@ def test_every_sequence_has_a_play() -> None:
 
 
 def played(number: int) -> None:
-    """Play it, come to rest, be judged."""
+    """Play it, come to rest, be judged; and promises were compared with the model on the way."""
     machine = ChainMachine()
     try:
         machine.begin(**BEGINS.get(number, {}))
@@ -421,6 +421,7 @@ def played(number: int) -> None:
         machine.nothing_is_wrong()
     finally:
         machine.teardown()
+    assert machine.chain.judge.checked > 2
 
 
 @pytest.mark.parametrize("number", PLAYS)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.machine.run import live
 
-LIVES = int(os.environ.get("ONHAND_MACHINE_LIVES", "150"))
+LIVES = int(os.environ.get("ONHAND_MACHINE_LIVES", "200"))
 
 
 @pytest.mark.timeout(60 + 4 * LIVES)
