@@ -119,9 +119,12 @@ class Sources:
         return progress is not None and progress.complete and not progress.holding and source not in self.withdrawals
 
     def being_read(self, source: str) -> bool:
-        """It speaks, and has not been read whole yet: when it has, every promise is made anew."""
+        """It speaks, and has not been read whole yet, or what it no longer says is still to be withdrawn: then every
+        promise is made anew."""
         found = self._states.get(source)
-        return found is not None and (found.progress is None or not found.progress.complete)
+        if found is None:
+            return False
+        return found.progress is None or not found.progress.complete or source in self.withdrawals
 
     def uncertain(self, source: str) -> bool:
         found = self._states.get(source)

@@ -97,6 +97,19 @@ def test_what_a_source_tells_while_it_is_read_is_made_once_when_it_has_been() ->
     assert inventory.told("A") == [3]
 
 
+def test_what_a_first_restatement_tells_is_made_once() -> None:
+    """Its end says what to withdraw: promises wait for that, and are not made before it."""
+    inventory = Inventory(ready=["erp", "shop"], batch=7)
+    inventory.progress("wms", complete=False)
+    for n in range(20):
+        inventory.say("wms", f"S{n}", balance("N", "on_hand", 1), version=500, run=False)
+    inventory.progress("wms", restated_since=500, version=501, run=False)
+    for n in range(20, 24):
+        inventory.say("wms", f"S{n}", balance("N", "on_hand", 1), version=502, run=False)
+    inventory.runtime.run(busy=True)
+    assert [inventory.told(f"S{n}") for n in range(24)] == [[1]] * 24
+
+
 def test_a_sku_of_a_source_that_is_read_is_made_when_its_promise_does_not_need_that_source() -> None:
     inventory = Inventory(ownership_of(reserved="[]"), ready=("erp", "wms"))
     inventory.progress("ledger", complete=False)
