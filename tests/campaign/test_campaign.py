@@ -36,9 +36,9 @@ SCENARIOS = {
         Step("line-half-open", "inventory-kafka", "told:20", "business:225"),
         Step("line-delay", "connect-kafka", "business:45", "business:75"),
     ),
-    "lines to the databases are reset": (
+    "a database's line is reset, the registry's half open": (
         Step("line-reset", "postgres", "log:erp:40", "business:75"),
-        Step("line-cut", "mariadb", "business:20", "business:75"),
+        Step("line-half-open", "registry", "business:20", "business:75"),
     ),
     "a local store is lost": (Step("store", "orders", "units:orders:5", "works:orders"),),
     "a disk is full": (Step("disk", "inventory", "told:20", "business:150"),),
