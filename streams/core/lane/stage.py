@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import msgspec
 
 from schemas.errors import Fatal
+from schemas.intervals import is_over
 from streams.core.lane.faults import closed_exceptions, load_exception
 from streams.core.lane.fold import Entry, Fold
 from streams.core.lane.intake import Identity, Intake
@@ -180,11 +181,11 @@ class LaneStage:
                 for balance in fold.sums.expire(self._limits.kept_days, KEPT_SLICE):
                     fold.dirty.balance(balance, NO_STAMP)
             fold.settle()
-        if now_us - self._worked_us >= END_OF_LOG_US:
+        if is_over(self._worked_us, END_OF_LOG_US, now_us):
             self._memo.history_until_us = 0
         self._forget_closed(state)
         self._count_waiting(fold)
-        due = now_us - self._stated_us >= self._limits.progress_ms * 1000
+        due = is_over(self._stated_us, self._limits.progress_ms * 1000, now_us)
         return self._close(fold, owed, 0, progress=due or not lists_before)
 
     def render(self, state: View, owed: Sequence[bytes], version: int, now_us: int) -> Iterable[Output]:
@@ -291,7 +292,7 @@ class LaneStage:
             memo.covered, memo.covered_offset, memo.covered_us = memo.reached, memo.offset, memo.reached_us
         self._closed.extend(fold.faults.closed)
         statement = (memo.complete, holding(memo), uncertain(memo), memo.restated_since)
-        due = fold.now_us - self._stated_us >= self._limits.progress_ms * 1000
+        due = is_over(self._stated_us, self._limits.progress_ms * 1000, fold.now_us)
         begins = (encode_owed(before),) if statement[1] and not self._stated[1] else ()
         all_owed = list(dict.fromkeys((*begins, *owed, *changed)))
         if progress or due or statement != self._stated:
