@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
+import promql_parser
 import pytest
 import yaml
 
@@ -76,14 +75,9 @@ def test_the_alerts_are_about_metrics_there_are() -> None:
     assert len(names) == len(set(names)) > 10
 
 
-def test_prometheus_takes_the_rules() -> None:
-    tool = shutil.which("promtool")
-    if tool is None:
-        pytest.skip("promtool is not installed")
-    done = subprocess.run(
-        (tool, "check", "rules", str(DOCS / "prometheus" / "alerts.yml")), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+def test_the_alerts_are_queries_that_prometheus_reads() -> None:
+    for rule in rules():
+        promql_parser.parse(rule["expr"])
 
 
 def test_prometheus_scrapes_every_process_of_docker_compose() -> None:
