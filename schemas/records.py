@@ -171,6 +171,8 @@ class ComponentOffer(msgspec.Struct, frozen=True, kw_only=True):
     """False: it is always available and limits no kit."""
     kit: bool
     """It is a kit itself: nothing can be made of it."""
+    quantity: Decimal | None = None
+    """Of the component, per kit, that it was made for; another one asks for another offer.  None: not named."""
     makeable: tuple[Makeable, ...] = ()
     """By location, the network first; a location that is not there: none."""
     source_versions: dict[str, int] = msgspec.field(default_factory=dict)

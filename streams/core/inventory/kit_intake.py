@@ -80,6 +80,7 @@ def take_offer(working: Working, message: BalanceMessage, offer: ComponentOffer)
         offer.kit,
         {at.location: at for at in offer.makeable},
         offer.source_versions,
+        offer.quantity,
     )
     record = working.sku(sku)
     keep_kit(working, sku, record, kit)

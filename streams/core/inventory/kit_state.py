@@ -45,6 +45,12 @@ class Offer(msgspec.Struct, array_like=True, frozen=True):
     makeable: dict[str, Makeable]
     """By location; '*': the network."""
     source_versions: dict[str, int]
+    quantity: Decimal | None = None
+    """Per kit, that it was made for; None: said by a release that did not name it."""
+
+    def is_for(self, quantity: Decimal | None) -> bool:
+        """Whether it says how many kits there are at so much of the component each; None: not used."""
+        return quantity is not None and self.quantity in (None, quantity)
 
 
 class Kit(msgspec.Struct, array_like=True):

@@ -100,8 +100,11 @@ class Terms:
         self._parts = load_parts(working.state, sku)
         self._source, bill = kits.chosen(self._kit)
         self._components = bill.components
-        offers = self._kit.offers
-        self._nested = sorted(name for name in bill.components if name in offers and offers[name].kit)
+        said = self._kit.offers
+        self._nested = sorted(name for name in bill.components if name in said and said[name].kit)
+        self._offers = {name: offer for name, offer in said.items() if offer.is_for(bill.components.get(name))}
+        """An offer for another quantity is none: the component has not heard of the present bill."""
+        offers = self._offers
         self._limits: Offers = {
             name: {} if name not in offers or self._nested else offers[name].makeable
             for name in bill.components
@@ -137,7 +140,7 @@ class Terms:
             return Told(promise, ready, uncertain, own.item.tracked, own.rests_on, why, [], owed)
         rests_on = dict(own.rests_on)
         for name in self._components:
-            offer = self._kit.offers.get(name)
+            offer = self._offers.get(name)
             ready = ready and offer is not None and offer.complete
             if offer is not None:
                 uncertain = uncertain or offer.uncertain
@@ -155,7 +158,7 @@ class Terms:
         state, kit, owed = self._working.state, self._kit, []
         for name, quantity in self._components.items():
             demand = () if self._nested else asked(own.promise, quantity)
-            ask = kit.again or name not in kit.offers
+            ask = kit.again or name not in self._offers
             use = Asked(quantity, own.ready, own.uncertain, demand, ask, own.stamps, own.cause)
             key = b"d" + pair(self._sku, name)
             stored = state.get(key)
@@ -185,14 +188,13 @@ class Terms:
             return []
         owed: list[bytes] = []
         same: dict[Decimal, tuple[Makeable, ...]] = {}
-        for key, value in list(islice(state.scan(prefix, cursor or prefix), kits.room + 1)):
+        uses = ((key, decode_use(value)) for key, value in state.scan(prefix, cursor or prefix))
+        # Withdrawn ones take no room and are none of the kits left over: out before the slice.
+        for key, use in list(islice((found for found in uses if not found[1].withdrawn), kits.room + 1)):
             if not kits.room or state.size > UNIT_BYTES // 2:
                 again = sku in kits.telling and kits.telling[sku].again
                 kits.list(state, sku, Telling(key, again))
                 return owed
-            use = decode_use(value)
-            if use.withdrawn:
-                continue
             kits.room -= 1
             places: tuple[Makeable, ...] = ()
             if not self._components:
@@ -208,6 +210,7 @@ class Terms:
                 uncertain=uncertain,
                 tracked=own.item.tracked,
                 kit=bool(self._components),
+                quantity=use.quantity,
                 makeable=places,
                 source_versions=dict.fromkeys(own.rests_on, 0),
             )
@@ -227,7 +230,7 @@ class Terms:
     def _why(self, promise: Promise, can_make: Mapping[str, Decimal], demand: Decimal | None) -> KitWhy:
         components = []
         for name, quantity in self._components.items():
-            offer, limit = self._kit.offers.get(name), self._limits.get(name)
+            offer, limit = self._offers.get(name), self._limits.get(name)
             network = limit.get(ANY) if limit is not None else None
             components.append(
                 KitComponent(
@@ -285,8 +288,13 @@ class Kits:
             return True
         return False
 
-    def finish(self) -> None:
-        """A unit ends: a component that was taken up and makes no outputs yet stands behind the others."""
+    def finish(self, working: Working) -> None:
+        """A unit ends: what is no component any more has nobody to tell; a component that was taken up and makes no
+        outputs yet stands behind the others."""
+        for sku in sorted(working.skus.keys() & self.telling.keys()):
+            if not working.skus[sku].component:
+                self.list(working.state, sku, None)
+                self.taken_up.pop(sku, None)
         for sku in self.taken_up:
             self.telling[sku] = self.telling.pop(sku)
             self._in_vain += 1

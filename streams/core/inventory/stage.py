@@ -189,8 +189,8 @@ class InventoryStage:
         working.fold()
         for sku in working.skus:
             owed.extend(self._publisher.publish(working, sku))
+        self._kits.finish(working)
         working.save()
-        self._kits.finish()
 
     @property
     def _listed(self) -> bool:

@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from schemas.records import BalanceMessage, ItemPart, KitDemand, KitMessage, KitUse
+from schemas.records import BalanceMessage, ComponentOffer, ItemPart, KitDemand, KitMessage, KitUse, Makeable
 from streams.core.inventory import kits
 from streams.core.inventory.stage import INPUT_TOPIC
 from tests.unit.inventory.harness import TODAY, balance, day, ownership_of
@@ -133,6 +133,48 @@ def test_another_bill_takes_the_old_one_back(world: World) -> None:
     assert (world.now("K"), world.now("B")) == (-2, 4), "an item like any other"
     assert world.atp("K").kit is None
     assert world.atp("B").kit is None
+
+
+def test_an_offer_for_another_quantity_makes_no_kit(world: World) -> None:
+    world.kit("K", A=1)
+    assert world.now("K") == 10
+    world.stock("A", 12, run=False)
+    world.of("A").runtime.run()  # its offer for one a kit is under way …
+    world.kit("K", A=2, run=False)
+    world.of("K").runtime.run()
+    assert world.now("K") == 0, "nobody has said yet how many kits of two A there are"
+    assert not world.atp("K").kit.components[0].complete
+    world.pass_on(1)
+    world.of("K").runtime.run()  # … and comes after the kit takes two
+    assert world.now("K") == 0
+    world.run()
+    assert (world.now("K"), world.atp("K").kit.components[0].complete) == (6, True)
+
+
+def test_an_offer_of_a_release_that_does_not_name_the_quantity_counts(world: World) -> None:
+    offer = ComponentOffer(
+        component="A",
+        complete=True,
+        uncertain=False,
+        tracked=True,
+        kit=False,
+        makeable=(Makeable(location="*", now=Decimal(3)), Makeable(location="W1", now=Decimal(3))),
+    )
+    message = BalanceMessage(kind="offer", source="wms", version=1 << 62, sku="K", kits=KitMessage(offer=offer))
+    world.of("K").feed(message)
+    world.run()
+    assert world.now("K") == 3
+
+
+def test_a_kit_of_kits_asks_for_nothing_while_its_bill_changes(world: World) -> None:
+    world.kit("K2", K=1, A=1)
+    world.order("K2", "SO-1", 1)
+    world.kit("K2", K=2, A=1, run=False)
+    world.of("K2").runtime.run()
+    world.pass_on(0)
+    world.of("A").runtime.run()
+    assert world.now("A") == 10
+    assert "kit-nested/K2" in world.open_exceptions()
 
 
 def test_the_first_owner_of_components_counts() -> None:
@@ -366,6 +408,44 @@ def test_a_component_of_many_kits_tells_them_in_slices(world: World, monkeypatch
     world.run_with_crashes(random.Random(3), crashes=5)
     assert {world.now(f"K{n:02}") for n in range(30)} == {5}
     assert len(world.parts[1].runtime.durable.changelog) > units + 4
+
+
+def test_kits_that_have_withdrawn_keep_no_other_from_being_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kits, "OFFERS", 5)
+    world = World()
+    world.stock("A", 10)
+    names = [f"K{n:02}" for n in range(12)]
+    for name in names:
+        world.kit(name, A=1)
+    for name in (names[0], names[6]):
+        world.say("erp", name, components=())
+    world.stock("A", 3)
+    assert {world.now(name) for name in names if name not in (names[0], names[6])} == {3}
+
+
+def test_a_component_that_is_none_any_more_while_its_kits_are_told_leaves_the_work_list(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kits, "OFFERS", 2)
+    world = World()
+    world.stock("A", 10)
+    names = [f"K{n}" for n in range(5)]
+    for name in names:
+        world.kit(name, A=1)
+    component = world.of("A").runtime
+    world.stock("A", 3, run=False)
+    for name in names:
+        world.say("erp", name, components=(), run=False)
+    world.parts[0].runtime.run()
+    world.pass_on(0)
+    world.say("erp", "A", component=False, run=False)
+    component.run(batch=1, busy=True)  # its kits are being told when the last of them withdraws
+    world.run()
+    assert world.atp("A").kit is None
+    assert not list(component.view.scan(b"f")), "nobody is left to be told"
+    world.progress("wms")
+    stated = world.of("A")._latest("progress.v1", "inventory/wms/1")
+    assert stated.input_offset == world.version, "progress goes on"
 
 
 def test_a_component_that_makes_no_outputs_yet_does_not_keep_the_others_from_telling(
