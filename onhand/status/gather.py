@@ -22,7 +22,7 @@ from schemas.registry import connected_codec
 from streams.connect.client import ConnectClient
 from streams.connect.folder import read_sources, source_names
 from streams.connect.retention import RetentionLimits
-from streams.connect.status import observe
+from streams.connect.status import observe, unseen_row
 
 ANSWER_S = 1.0
 CONNECT_S = 5.0
@@ -97,7 +97,7 @@ class Gatherer:
                 now_us = self._clock_us()
                 return observe(source, client, settings.kafka, [settings.secrets], now_us, limits=limits).row()
         except OnhandError as error:
-            return {"source": name, "healthy": False, "error": str(error), "problems": []}
+            return unseen_row(name, str(error))
 
 
 def answers(addresses: str) -> bool:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from schemas.intervals import is_over
+
 AFTER_US = 15_000_000
 BEHIND_US = 15_000_000
 """A stage that is further behind its lane has not read everything yet."""
@@ -36,8 +38,8 @@ class Restating:
             return []
         if self._lacking_since_us is None:
             self._lacking_since_us = now_us
-        asked_lately = self._asked_us is not None and now_us - self._asked_us < AGAIN_US
-        if asked_lately or now_us - self._lacking_since_us < AFTER_US:
+        asked_lately = self._asked_us is not None and not is_over(self._asked_us, AGAIN_US, now_us)
+        if asked_lately or not is_over(self._lacking_since_us, AFTER_US, now_us):
             return []
         self._asked_us = now_us
         return lacking

@@ -26,13 +26,13 @@ from schemas.intervals import is_over
 from schemas.records import ExceptionRecord
 from sinks.workers import wire
 from sinks.workers.wire import Outbox
-from streams.connect.client import ConnectClient
+from streams.connect.client import ConnectClient, ConnectorStatus
 from streams.connect.control import send_control
 from streams.connect.folder import log_topic, read_sources, source_names
 from streams.connect.healing import Healer
 from streams.connect.retention import Growth, RetentionLimits
 from streams.connect.source_log import SourceLog
-from streams.connect.status import SourceStatus, observe
+from streams.connect.status import observe, unseen_row
 from streams.core.log.control import Action, Control
 
 log = logging.getLogger(__name__)
@@ -74,14 +74,14 @@ class Watched:
                     growth=self._growth,
                     log=self._log,
                 )
-                if self._healer.wants_restart(status, now_us / 1e6):
+                if self._healer.wants_restart(status, now_us):
                     failure = status.connector.failure if status.connector else ""
                     log.warning("%s: its connector failed and is started again: %s", self.name, failure)
                     client.restart(self.name, only_failed=True)
         except OnhandError as error:
-            self.row = {"source": self.name, "healthy": False, "error": str(error), "restarts": self._healer.restarts}
+            self.row = self._row(unseen_row(self.name, str(error)))
             return []
-        self.row = self._row(status)
+        self.row = self._row(status.row(), status.connector)
         return self._troubles.take(status.problems, now_us)
 
     def restate(self, stages: list[dict[str, Any]], now_us: int) -> None:
@@ -95,11 +95,10 @@ class Watched:
     def close(self) -> None:
         self._log.close()
 
-    def _row(self, status: SourceStatus) -> dict[str, Any]:
-        connector = status.connector
+    def _row(self, seen: dict[str, Any], connector: ConnectorStatus | None = None) -> dict[str, Any]:
         return {
-            **status.row(),
-            "running": connector is not None and connector.running,
+            **seen,
+            "running": None if "error" in seen else connector is not None and connector.running,
             "task_states": dict(Counter(task.state for task in connector.tasks)) if connector else {},
             "restarts": self._healer.restarts,
         }

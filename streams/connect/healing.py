@@ -2,17 +2,19 @@
 
 A failure that passes by itself (the database, Kafka or the network was away) is tried again for ever, at growing
 intervals, once the database answers.  One that only a person can mend (a lost slot, a purged binlog, a missing grant)
-is never tried.  What nobody has seen before is tried a few times and then left to a person.
+is never tried.  What nobody has seen before is tried a few times and then left to a person.  A clock that is set back
+ends every interval, as `schemas.intervals` says.
 """
 
 from __future__ import annotations
 
+from schemas.intervals import is_over
 from streams.connect.failures import Verdict, verdict_of
 from streams.connect.status import SourceStatus
 
-FIRST_S, LONGEST_S = 5.0, 300.0
+FIRST_US, LONGEST_US = 5_000_000, 300_000_000
 UNKNOWN_TRIES = 3
-STABLE_S = 120.0
+STABLE_US = 120_000_000
 """Running for so long forgives all failures before."""
 UNREACHABLE = frozenset({"P01", "M01"})
 FAILED = "K02"
@@ -25,39 +27,34 @@ class Healer:
         self.restarts = 0
         """Since this process started."""
         self._tries = 0
-        self._due_s = 0.0
-        self._running_since_s: float | None = None
+        self._tried_us: int | None = None
+        self._pause_us = 0
+        """So long nothing is tried after `_tried_us`."""
+        self._running_since_us: int | None = None
 
-    def wants_restart(self, status: SourceStatus, now_s: float) -> bool:
+    def wants_restart(self, status: SourceStatus, now_us: int) -> bool:
         """Whether the connector is to be started again now; a yes counts as done."""
         connector = status.connector
         if connector is None or not connector.failure:
-            self._note_running(connector is not None and connector.running, now_s)
+            self._note_running(connector is not None and connector.running, now_us)
             return False
-        self._running_since_s = None
-        if any(problem.code in UNREACHABLE for problem in status.problems) or now_s < self._due_s:
+        self._running_since_us = None
+        if any(problem.code in UNREACHABLE for problem in status.problems):
+            return False
+        if self._tried_us is not None and not is_over(self._tried_us, self._pause_us, now_us):
             return False
         verdict = verdict_of(connector.failure)
         if verdict is Verdict.PERSON or (verdict is Verdict.UNKNOWN and self._tries >= UNKNOWN_TRIES):
             return False
-        self._due_s = now_s + min(LONGEST_S, FIRST_S * 2**self._tries)
+        self._tried_us, self._pause_us = now_us, min(LONGEST_US, FIRST_US << self._tries)
         self._tries += 1
         self.restarts += 1
         return True
 
-    def words(self, failure: str) -> str:
-        """What is done about this failure, for people."""
-        verdict = verdict_of(failure)
-        if verdict is Verdict.PERSON:
-            return "only a person can mend this"
-        if verdict is Verdict.UNKNOWN and self._tries >= UNKNOWN_TRIES:
-            return f"it was started again {self._tries} times in vain; a person is needed"
-        return "it is started again by itself when its database answers"
-
-    def _note_running(self, running: bool, now_s: float) -> None:
+    def _note_running(self, running: bool, now_us: int) -> None:
         if not running:
-            self._running_since_s = None
-        elif self._running_since_s is None:
-            self._running_since_s = now_s
-        elif now_s - self._running_since_s >= STABLE_S:
-            self._tries, self._due_s = 0, 0.0
+            self._running_since_us = None
+        elif self._running_since_us is None:
+            self._running_since_us = now_us
+        elif is_over(self._running_since_us, STABLE_US, now_us):
+            self._tries, self._tried_us = 0, None

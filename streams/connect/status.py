@@ -68,6 +68,11 @@ class SourceStatus:
         }
 
 
+def unseen_row(name: str, error: str) -> dict[str, Any]:
+    """As `SourceStatus.row`, of a source whose look failed: nothing is known but why."""
+    return {**SourceStatus(name, None, None, None, {}).row(), "healthy": False, "connector": None, "error": error}
+
+
 @dataclass(frozen=True, slots=True)
 class _Database:
     """What was seen in the source's database."""

@@ -24,6 +24,17 @@ def test_it_is_asked_once_in_a_while() -> None:
     assert restating.lacking(LOST, AFTER_US + AGAIN_US) == ["inventory"]
 
 
+@pytest.mark.parametrize("asked_before", [False, True])
+def test_a_clock_that_is_set_back_silences_nobody(asked_before: bool) -> None:
+    ahead_us = 25 * 3600 * 1_000_000
+    restating = Restating()
+    restating.lacking(LOST, ahead_us)
+    if asked_before:
+        assert restating.lacking(LOST, ahead_us + AFTER_US) == ["inventory"]
+    asked = [now_us for now_us in range(0, 2 * AFTER_US, 5_000_000) if restating.lacking(LOST, now_us)]
+    assert len(asked) == 1
+
+
 @pytest.mark.parametrize(
     "stages",
     [
