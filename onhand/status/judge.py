@@ -14,8 +14,9 @@ LATE_S, VERY_LATE_S = 60.0, 300.0
 FAILING = 3
 """Pushes of a channel that failed in a row."""
 RED_CHANNEL_CODES = ("channel-unreachable", "channel-misconfigured", "channel-disabled")
-OF_PEOPLE = ("lane", "channel")
-"""Stages whose open exceptions wait for a person; those of others close when their cause is gone."""
+BUSINESS_STAGES = ("inventory", "orders")
+BUSINESS_CODES = frozenset({"oversell", "drift", "inbound-overdue", "order-conflict", "shipment-without-order"})
+"""What these stages find in the business itself: it is for those who run that, and closes when its cause is gone."""
 
 
 class Problem(NamedTuple):
@@ -113,12 +114,15 @@ def _channels(document: Document) -> Iterator[Problem]:
 
 
 def _exceptions(document: Document, now_us: int) -> Iterator[Problem]:
+    """Those that an operator has to do something about; those of sources are among their findings."""
     for row in document["exceptions"]:
-        if row["stage"] in OF_PEOPLE:
-            colour = RED if row["code"] in RED_CHANNEL_CODES else YELLOW
-            detail = f"{row['count']} × {row['code']} since {duration(now_us - row['opened_us'])}; {row['example']}"
-            action = f"`onhand exceptions show {row['id']}`: {row['action']}"
-            yield Problem(colour, f"{row['stage']} {row['source']}", detail, action)
+        business = row["stage"] in BUSINESS_STAGES and row["code"] in BUSINESS_CODES
+        if row["stage"] == "source" or business:
+            continue
+        colour = RED if row["code"] in RED_CHANNEL_CODES else YELLOW
+        detail = f"{row['count']} × {row['code']} since {duration(now_us - row['opened_us'])}; {row['example']}"
+        action = f"`onhand exceptions show {row['id']}`: {row['action']}"
+        yield Problem(colour, f"{row['stage']} {row['source']}", detail, action)
 
 
 def lag_s(stage: dict[str, Any], now_us: int) -> float | None:

@@ -84,6 +84,8 @@ class Growth:
         if retention.behind_bytes is None or retention.room_bytes is None:
             return retention
         seen = self._seen
+        if seen and now_s < seen[-1][0]:
+            seen.clear()  # the clock was set back
         seen.append((now_s, retention.behind_bytes))
         while len(seen) > 2 and now_s - seen[1][0] >= WINDOW_S:
             seen.popleft()

@@ -246,7 +246,7 @@ class InventoryStage:
             source=key.removeprefix("~") if key.startswith("~") else "",
             subject=f"{record.topic}/{record.partition}/{record.offset}",
             detail=f"key {key!r}: {error}",
-            action="restate the source that sent it: onhand source restate NAME",
+            action="run `onhand source restate` for the source that sent it, then close it",
         )
         raw = record.value or b""
         origin = exceptions.Origin(record.topic, record.partition, record.offset, raw)

@@ -50,6 +50,13 @@ def test_time_left_is_measured_over_a_window() -> None:
     assert last.left_s is None, "it falls no further behind"
 
 
+def test_time_left_is_measured_anew_when_the_clock_is_set_back() -> None:
+    growth = Growth()
+    growth.with_time_left(of_slot(0, 1000), DAY)
+    growth.with_time_left(of_slot(0, 1000), 0)
+    assert growth.with_time_left(of_slot(100, 900), 100).left_s == pytest.approx(900)
+
+
 def source(tmp_path: Path, kind: str) -> Source:
     return Source(name="erp", kind=kind, schema="erp", folder=tmp_path, config={"slot.name": "s"}, lines={})
 

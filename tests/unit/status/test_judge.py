@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from onhand.status.judge import RED, YELLOW, judge
 from onhand.status.page import page
 from schemas.records import ExceptionRecord, ExceptionStatus
 
+ROOT = Path(__file__).parents[3]
 NOW_US = 1_800_000_000_000_000
 SECOND = 1_000_000
 
@@ -57,6 +60,18 @@ def judged(**parts: Any) -> list[tuple[str, str]]:
     return [(problem.colour, problem.what) for problem in judge(document(**parts), NOW_US)]
 
 
+def exceptions_of_the_catalogue() -> list[tuple[str, str]]:
+    """(stage, code) of docs/exceptions.md; sources and channels apart."""
+    found = []
+    for part in (ROOT / "docs" / "exceptions.md").read_text().split("\n## ")[1:]:
+        stage = {"Lane": "lane", "Inventory": "inventory", "Orders": "orders", "Anywhere": "inventory"}.get(
+            re.split(r"\W", part)[0]
+        )
+        found += [(stage, code) for code in re.findall(r"^\| `([a-z-]+)` \|", part, re.MULTILINE) if stage]
+    assert len(found) > 20, "the pattern no longer finds them"
+    return found
+
+
 @pytest.mark.parametrize(
     ("parts", "expected"),
     [
@@ -73,7 +88,7 @@ def judged(**parts: Any) -> list[tuple[str, str]]:
         ({"channels": [channel(state="disabled")]}, [(RED, "channel shop")]),
         ({"channels": [channel(failures_in_a_row=3)]}, [(RED, "channel shop")]),
         ({"channels": [channel(oldest_dirty_s=70.0)]}, [(YELLOW, "channel shop")]),
-        ({"exceptions": by_code([exception("inventory", "oversell")])}, []),
+        ({"exceptions": by_code([exception("source", "connector-failed")])}, []),
         ({"exceptions": by_code([exception("lane", "lookup-missing")])}, [(YELLOW, "lane erp")]),
         ({"exceptions": by_code([exception("channel", "channel-unreachable")])}, [(RED, "channel erp")]),
         ({"unanswered": {"registry": "it does not answer"}}, [(RED, "registry")]),
@@ -81,6 +96,13 @@ def judged(**parts: Any) -> list[tuple[str, str]]:
 )
 def test_what_is_red_and_yellow(parts: dict[str, Any], expected: list[tuple[str, str]]) -> None:
     assert judged(**parts) == expected
+
+
+@pytest.mark.parametrize(("stage", "code"), exceptions_of_the_catalogue())
+def test_an_exception_is_told_unless_it_is_of_the_business(stage: str, code: str) -> None:
+    business = {"oversell", "drift", "inbound-overdue", "order-conflict", "shipment-without-order"}
+    told = [] if stage != "lane" and code in business else [(YELLOW, f"{stage} erp")]
+    assert judged(exceptions=by_code([exception(stage, code)])) == told
 
 
 def test_a_red_source_explains_its_late_stages() -> None:
