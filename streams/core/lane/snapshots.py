@@ -204,8 +204,10 @@ def uncertain(memo: Memo) -> bool:
     )
 
 
-def end_holds(memo: Memo, now_us: int) -> None:
-    """After TRUNCATE increases wait until as many rows are back, or for the time limit."""
+def end_holds(memo: Memo, limit_us: int, now_us: int) -> None:
+    """After TRUNCATE increases wait until as many rows are back, or for the time limit; no longer than that either
+    when the clock is set back."""
     for table in memo.tables.values():
+        table.held_until_us = min(table.held_until_us, now_us + limit_us)
         if table.held_until_us and (table.rows >= table.held_rows or now_us >= table.held_until_us):
             table.held_until_us = table.held_rows = 0

@@ -45,6 +45,8 @@ SWITCH_RECORDS = 100_000
 """Records held back at most while a changed mapping waits for its switch."""
 END_OF_LOG_US = 5_000_000
 """Nothing came for so long: the log has no more, its connector is down."""
+TICK_US = 2_000_000
+"""More than this does not pass between two ticks that bring nothing; what the clock shows beyond it, it was set by."""
 PROGRESS = encode_owed(ProgressOwed())
 
 
@@ -85,7 +87,7 @@ class LaneStage:
         self._load_fold: Fold | None = None
         self._waiting: set[bytes] = set()
         self._closed: list[str] = []
-        self._opened_us = self._worked_us = 0
+        self._opened_us = self._looked_us = self._idle_us = 0
         self._version: int | None = None
         """Newest version rendered; known after the first unit."""
         self._events: list[Event] = []
@@ -102,7 +104,8 @@ class LaneStage:
         """Raises Fatal for a memo that cannot be read."""
         if partition != 0:
             raise Fatal(f"{self.input_topic} has more than one partition: a source log is totally ordered, make it 1")
-        self._opened_us = self._worked_us = now_us
+        self._opened_us = self._looked_us = now_us
+        self._idle_us = 0
         if memo is None:
             self._memo = Memo(self._mapping.fingerprint, tables=self._new_tables(), history_until_us=now_us)
         else:
@@ -124,7 +127,8 @@ class LaneStage:
         memo = self._memo
         if not records:
             return Settled(memo=dump_memo(memo))
-        self._worked_us = now_us
+        self._look_at_clock(now_us)
+        self._idle_us = 0
         events = self._decoded(records)
         fold = self._fold(state, now_us)
         if memo.mapping != self._mapping.fingerprint and not self._switch(fold, events, records):
@@ -181,7 +185,8 @@ class LaneStage:
                 for balance in fold.sums.expire(self._limits.kept_days, KEPT_SLICE):
                     fold.dirty.balance(balance, NO_STAMP)
             fold.settle()
-        if is_over(self._worked_us, END_OF_LOG_US, now_us):
+        self._look_at_clock(now_us)
+        if self._idle_us >= END_OF_LOG_US:
             self._memo.history_until_us = 0
         self._forget_closed(state)
         self._count_waiting(fold)
@@ -282,7 +287,7 @@ class LaneStage:
 
     def _close(self, fold: Fold, owed: list[bytes], consumed: int, *, progress: bool) -> Settled:
         memo = self._memo
-        end_holds(memo, fold.now_us)
+        end_holds(memo, self._limits.truncate_hold_s * 1_000_000, fold.now_us)
         if memo.silent:
             fold.dirty.forget_outputs()
         changed, put_off = fold.dirty.leave(fold.state, later=memo.owing or blocked(memo))
@@ -305,6 +310,14 @@ class LaneStage:
         return self._memo.mapping == self._mapping.fingerprint and outstanding(self._memo)
 
     # -- watching
+
+    def _look_at_clock(self, now_us: int) -> None:
+        """Idle time is the sum of what passes from tick to tick: a step of the clock is not the end of the log."""
+        memo, passed_us = self._memo, now_us - self._looked_us
+        self._looked_us = now_us
+        self._idle_us += min(max(passed_us, 0), TICK_US)
+        if passed_us < 0:
+            memo.history_until_us = min(memo.history_until_us, now_us)
 
     def _watch(self, rows: int, bad: int) -> None:
         """Stop when most of what arrives is bad, before the unit is settled."""
@@ -350,7 +363,7 @@ class LaneStage:
             if not memo.waiting_rows:
                 fold.faults.close_code("lookup-missing", "source")
             return
-        self._waits_since_us = self._waits_since_us or fold.now_us
+        self._waits_since_us = min(self._waits_since_us or fold.now_us, fold.now_us)
         if fold.now_us - self._waits_since_us >= self._limits.waits_after_s * 1_000_000:
             detail = f"{memo.waiting_rows} rows wait for a row that their mapping joins"
             fold.faults.open("lookup-missing", "source", detail, again=False)

@@ -260,10 +260,52 @@ def test_a_state_that_begins_anew_from_a_log_whose_connector_is_down_comes_to_it
     lane.runtime.now_us += 3_600_000_000
     lane.runtime.restart()
     lane.runtime.run()
-    lane.runtime.tick(4)
+    for _ in range(4):
+        lane.runtime.tick(1)
     assert progress_of(lane) == (True, True, False)
-    lane.runtime.tick(2)
+    lane.runtime.tick(1)
     assert progress_of(lane) == (True, False, False)
+
+
+def begun_anew(lane: Lane, replayed: int) -> None:
+    """A state that was lost has folded so many records of its log and holds."""
+    lane.start({"toy.demand": [demand_row(1, "A", "1")]})
+    lane.log.transaction(("u", "toy.demand", demand_row(1, "A", "3")))
+    lane.run()
+    records, lane.runtime.durable.inputs = lane.runtime.durable.inputs, lane.runtime.durable.inputs[:replayed]
+    lane.runtime.durable.changelog.clear()
+    lane.runtime.now_us += 3_600_000_000
+    lane.runtime.restart()
+    lane.runtime.run()
+    assert progress_of(lane) == (True, True, False)
+    lane.runtime.durable.inputs = records
+
+
+@pytest.mark.parametrize("step_s", [-0.001, -20.0, 20.0, 7200.0])
+def test_a_clock_that_steps_does_not_end_the_hold_in_the_middle_of_history(lane: Lane, step_s: float) -> None:
+    begun_anew(lane, replayed=-3)
+    lane.runtime.tick(step_s)
+    assert progress_of(lane) == (True, True, False), "the log has more"
+    lane.runtime.run()
+    for _ in range(2):
+        lane.runtime.tick(2)
+    assert progress_of(lane) == (True, True, False), "work begins the count anew"
+    lane.runtime.tick(1)
+    assert progress_of(lane) == (True, False, False)
+
+
+@pytest.mark.parametrize("at_work", [False, True])
+def test_a_state_that_began_under_a_clock_set_back_since_waits_no_longer_than_that(lane: Lane, at_work: bool) -> None:
+    begun_anew(lane, replayed=-3)
+    lane.runtime.now_us -= 1_800_000_000
+    if at_work:
+        lane.run()
+    else:
+        lane.runtime.tick(0)
+    assert progress_of(lane) == (True, True, False)
+    lane.log.heartbeat()
+    lane.run()
+    assert progress_of(lane) == (True, False, False), "written after it began"
 
 
 def test_complete_is_not_taken_back_by_a_restart(lane: Lane) -> None:

@@ -14,7 +14,7 @@ from streams.core.lane.stage import LaneLimits
 from streams.core.log.position import reached
 from streams.core.mapping.model import OrderRow
 from streams.core.unit import ALL_PARTITIONS
-from tests.unit.lane.conftest import Lane, demand_row, item_row, stock_row
+from tests.unit.lane.conftest import Lane, demand_row, item_row, progress_of, stock_row
 from tests.unit.lane.toy import Row, ToyMapping, ToyTable, tables
 
 A_ON_HAND = ("A", "W1", "on_hand", None)
@@ -240,6 +240,27 @@ def test_truncate_without_reload_holds_for_the_time_limit(lane: Lane) -> None:
     progress = lane.received().progress
     assert progress is not None
     assert not progress.holding
+
+
+def test_the_hold_of_a_truncate_waits_its_time_after_a_clock_was_set_back(lane: Lane) -> None:
+    lane.start({"toy.demand": [demand_row(1, "A", "1")]})
+    lane.log.transaction(("t", "toy.demand", None))
+    lane.run()
+    lane.runtime.tick(-86_400)
+    assert progress_of(lane)[1], "a step of the clock brings no rows back"
+    lane.runtime.tick(299)
+    assert progress_of(lane)[1]
+    lane.runtime.tick(1)
+    assert not progress_of(lane)[1]
+
+
+def test_rows_that_wait_are_told_in_time_after_a_clock_was_set_back(lane: Lane) -> None:
+    lane.start({"toy.stock": [stock_row(1, 1, "5")]})
+    lane.runtime.tick(-86_400)
+    lane.runtime.tick(59)
+    assert not lane.exceptions()
+    lane.runtime.tick(1)
+    assert list(lane.exceptions()) == ["lane/toy/lookup-missing/source"]
 
 
 def test_a_large_truncate_and_reload_never_shows_both(lane: Lane) -> None:
