@@ -91,14 +91,20 @@ def lock_directory(directory: Path) -> IO[str]:
     except OSError as error:
         raise EnvironmentFault(f"state directory {directory}: cannot be used: {error}") from error
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        log.warning(
-            "standing by: another process has the state directory %s; this one takes over when that one ends "
-            "(to share its partitions, give this one its own ONHAND_INSTANCE)",
-            directory,
-        )
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.warning(
+                "standing by: another process has the state directory %s; this one takes over when that one ends "
+                "(to share its partitions, give this one its own ONHAND_INSTANCE)",
+                directory,
+            )
+            fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError as error:
+        handle.close()
+        raise EnvironmentFault(
+            f"state directory {directory}: cannot be locked: {error}; put it on a file system with locks"
+        ) from error
     return handle
 
 
@@ -108,9 +114,21 @@ def member_id(group: str, directory: Path) -> str:
     Random, because workers on two machines are both instance 0, and of two with one name the group throws one out.
     """
     file = directory / MEMBER_FILE
-    if not file.exists():
-        file.write_text(f"{group}-{uuid.uuid4().hex}")
-    return file.read_text()
+    try:
+        known = file.read_text() if file.exists() else ""
+        if not known:  # a full disk leaves an empty file, unless the name appears with all its bytes
+            known = f"{group}-{uuid.uuid4().hex}"
+            written = file.with_suffix(".new")
+            with written.open("w") as handle:
+                handle.write(known)
+                handle.flush()
+                os.fsync(handle.fileno())
+            written.replace(file)
+    except OSError as error:
+        raise EnvironmentFault(
+            f"{file}: cannot be read or written: {error}; make room or mend the rights, then start again"
+        ) from error
+    return known
 
 
 class StageWorker:
