@@ -141,7 +141,7 @@ class Growth:
             "us_per_change": {str(size): round(cost, 1) for size, cost in zip(self.sizes, self.cost_us, strict=True)},
             "exponent": round(slope, 3),
             "standard_error": round(error, 3),
-            "reached": slope - error <= TARGET,
+            "reached": slope <= TARGET,
         }
 
 
