@@ -266,7 +266,7 @@ def show(result: dict[str, Any]) -> None:
 @click.option(
     "--data-dir", type=click.Path(path_type=Path), default=None, help="Keep the loaded chain here, use it again."
 )
-@click.option("--defaults", is_flag=True, help="With Debezium's and Faust's defaults.")
+@click.option("--defaults", is_flag=True, help="With Debezium's defaults and Faust's wait for a fetch.")
 @click.option("--json", "as_json", is_flag=True)
 def main(
     rates: str, seconds: float, items: int, balances: int, data_dir: Path | None, defaults: bool, as_json: bool

@@ -1,6 +1,7 @@
-"""The chain as Debezium and Faust come out of the box: what their defaults cost, for `bench.chain --defaults`.
+"""The chain with Debezium's defaults and Faust's wait for a fetch: what these cost, for `bench.chain --defaults`.
 
-As a module it is the command line of onhand with Faust's fetch settings put back.  `project_with_defaults` makes the
+As a module it is the command line of onhand with that one wait put back.  It is not Faust out of the box: onhand's
+chunks, its gathering of records and uvloop stay; `bench.peers` has a plain Faust.  `project_with_defaults` makes the
 connectors' configuration without what onhand sets for speed.
 """
 
@@ -35,8 +36,8 @@ def project_with_defaults(folder: Path) -> Path:
     return project
 
 
-def put_faust_back() -> None:
-    """Faust's own fetching: up to 1.5 s for a partition that is left out of the fetch in flight."""
+def put_fetch_wait_back() -> None:
+    """Only Faust's wait for a fetch: up to 1.5 s for a partition that is left out of the fetch in flight."""
     from streams.agents.runtime.transport import ConsumerThread
 
     def wait_as_faust_does(self: Any, fetcher: Any) -> None:
@@ -48,5 +49,5 @@ def put_faust_back() -> None:
 if __name__ == "__main__":
     from onhand.cli.main import main
 
-    put_faust_back()
+    put_fetch_wait_back()
     main()
