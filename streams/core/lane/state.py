@@ -1,4 +1,7 @@
-"""What a lane remembers: its records in the state, and the memo that goes into the marker."""
+"""What a lane remembers: its records in the state, and the memo that goes into the marker.
+
+All of it is stored by position and read by the next release: new fields go to the end, with a default.
+"""
 
 from __future__ import annotations
 
@@ -134,9 +137,6 @@ class Memo(msgspec.Struct, array_like=True):
     """Nothing leaves yet: all of it will be restated at the end (first snapshot, mapping switch)."""
     deferred: bool = False
     """Rows are stored and not evaluated until the snapshot is in."""
-    stored: tuple[str, ...] | None = None
-    """While deferred, and until `evaluating` is done: the tables with rows that are only stored, because what they join
-    had not been read; all others have been evaluated as they came.  None: that is true of any table."""
     snapshot_in: bool = False
     """A whole initial snapshot has come since the rows were last unknown."""
     snapshot_required: bool = False
@@ -178,6 +178,9 @@ class Memo(msgspec.Struct, array_like=True):
     history_until_us: int = 0
     """A state that begins anew runs through what the log has kept: what was written before this instant is history, and
     increases wait until it is in; 0: it is."""
+    stored: tuple[str, ...] | None = None
+    """While deferred, and until `evaluating` is done: the tables with rows that are only stored, because what they join
+    had not been read; all others have been evaluated as they came.  None: that is true of any table."""
 
     def read(self) -> frozenset[str] | None:
         """While rows are only stored: the tables that have been read, so that a row which joins no other is evaluated
