@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from aiokafka.partitioner import murmur2
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported without saying so
     AdminClient,
     AlterConfigOpType,
@@ -18,19 +17,19 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported
     ResourceType,
 )
 
+from onhand.publications import PATIENCE_S, copy_publications
 from onhand.settings import Settings
 from schemas import administration
 from schemas.catalogue import catalogue
+from schemas.codec import Codec
 from schemas.errors import EnvironmentFault, InvalidInput
-from sinks.core.book import CONTROL
+from schemas.registry import connected_codec
 from sinks.workers import wire
 from streams.agents.runtime.marker import changelog_topic
 
 STAGES = ("inventory", "orders")
 KEPT = wire.PUBLICATION
 """The one topic with P partitions whose records nobody can say again: what channels were told."""
-CLIENT = "onhand-grow"
-PATIENCE_S = 60.0
 Report = Callable[[str], None]
 _PASSING = (
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
@@ -67,7 +66,7 @@ class StateAdministration:
         channels = [f"channel-{file.stem}" for file in settings.channel_configs.glob("*.yaml")]
         self._require_down([*STAGES, *channels, *(f"lane-{source}" for source in settings.sources)])
         if KEPT in now:
-            self._move_publications(now[KEPT], partitions, report)
+            self._move_publications(now[KEPT], partitions, connected_codec(settings.registry_url), report)
         old = [name for name, count in now.items() if name != KEPT and count < partitions]
         if old:
             self._delete([*old, *map(changelog_topic, STAGES)])
@@ -81,7 +80,7 @@ class StateAdministration:
         )
         report(f"topics and contracts: {len(changes)} changes")
 
-    def _move_publications(self, now: int, partitions: int, report: Report) -> None:
+    def _move_publications(self, now: int, partitions: int, codec: Codec, report: Report) -> None:
         """Copy behind the end, then cut off what stood before.  A compacted topic does not allow that; that this one
         does says, until `administration.apply` puts it right, that the work is not done."""
         if now == partitions and not self._under_way():
@@ -91,7 +90,7 @@ class StateAdministration:
             self._result(self._admin.create_partitions([NewPartitions(KEPT, partitions)]))
             self._await(lambda: self._partitions([KEPT]) == {KEPT: partitions}, f"{KEPT} to have {partitions}")
         ends = self._ends(partitions)
-        written = copy_publications(self._settings.kafka, ends, partitions)
+        written = copy_publications(self._settings.kafka, ends, partitions, codec)
         self._result(self._admin.delete_records([TopicPartition(KEPT, place, end) for place, end in ends.items()]))
         report(f"{KEPT}: {partitions} partitions, {written} records written anew where they belong")
 
@@ -171,52 +170,3 @@ class StateAdministration:
 
     def _fault(self, error: KafkaException) -> EnvironmentFault:
         return EnvironmentFault(f"Kafka at {self._settings.kafka}: {error.args[0].str()}")
-
-
-def partition_of(key: bytes, partitions: int) -> int:
-    """As every producer of onhand places a key."""
-    return int((murmur2(key) & 0x7FFFFFFF) % partitions)
-
-
-def places_of(publication: str, partitions: int) -> Collection[int]:
-    """Where the record of a key of channel.publication.v1 belongs: with the fact it tells; orders to workers stand
-    everywhere."""
-    _, kind, key = publication.split("/", 2)
-    return range(partitions) if kind == CONTROL else (partition_of(key.encode(), partitions),)
-
-
-def copy_publications(bootstrap: str, ends: Mapping[int, int], partitions: int) -> int:
-    """Write what channels were told, up to these ends, anew: each record where it belongs among so many partitions.
-
-    Shape of `ends`: partition → next offset.  Answers the number of records written.
-    """
-    consumer: Consumer = wire.consumer(bootstrap, CLIENT)
-    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": True, "log_level": 2})
-    lost: list[KafkaError] = []
-
-    def delivered(error: KafkaError | None, message: Message) -> None:
-        if error is not None:
-            lost.append(error)
-
-    written = 0
-    try:
-        for record in wire.read_to_end(consumer, {(KEPT, partition): None for partition in ends}):
-            places = places_of(record.key, partitions)
-            if record.offset >= ends[record.partition] or (len(places) > 1 and record.partition != 0):
-                continue
-            headers: list[tuple[str, str | bytes | None]] = [(wire.WORKER_HEADER, (record.worker or CLIENT).encode())]
-            for place in places:
-                written += 1
-                while True:
-                    try:
-                        key = record.key.encode()
-                        producer.produce(KEPT, record.value, key, place, headers=headers, on_delivery=delivered)
-                        break
-                    except BufferError:
-                        producer.poll(0.1)
-        if producer.flush(PATIENCE_S) or lost:
-            reason = lost[0].str() if lost else "no answer"
-            raise EnvironmentFault(f"{KEPT}: not all records could be written ({reason}); do it again")
-    finally:
-        consumer.close()
-    return written
