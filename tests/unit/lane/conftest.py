@@ -22,7 +22,7 @@ from schemas.records import (
 from streams.core.lane.render import BALANCE_TOPIC, EXCEPTION_TOPIC, ORDER_PART_TOPIC
 from streams.core.lane.stage import LaneLimits, LaneStage
 from streams.core.log.control import Action, Control, encode_control
-from tests.memory import MemoryRuntime
+from tests.memory import Durable, MemoryRuntime
 from tests.unit.lane.toy import Log, ToyMapping
 
 TYPES: dict[str, Any] = {
@@ -74,11 +74,19 @@ class Receiver:
 class Lane:
     """One lane and its source log."""
 
-    def __init__(self, mapping: ToyMapping | None = None, limits: LaneLimits | None = None, batch: int = 50) -> None:
+    def __init__(
+        self,
+        mapping: ToyMapping | None = None,
+        limits: LaneLimits | None = None,
+        batch: int = 50,
+        durable: Durable | None = None,
+    ) -> None:
         self.mapping, self.limits = mapping or ToyMapping(), limits
         self.log = Log()
         self.fed = 0
-        self.runtime = MemoryRuntime(lambda: LaneStage("toy", self.mapping, encode, self.limits), batch=batch)
+        self.runtime = MemoryRuntime(
+            lambda: LaneStage("toy", self.mapping, encode, self.limits), batch=batch, durable=durable
+        )
 
     def feed(self) -> None:
         """What the log has gained goes into the topic."""
