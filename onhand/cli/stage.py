@@ -42,7 +42,10 @@ def reset(name: str, as_json: bool) -> None:
 @click.confirmation_option("--yes", prompt="Make the canonical topics anew?  Their readers must begin anew, too.")
 @json_option
 def grow(partitions: int, as_json: bool) -> None:
-    """Give the canonical topics more partitions; every lane, stage and channel must be down (docs/operations.md)."""
+    """Give the canonical topics more partitions.
+
+    Every lane, stage and channel must be down, and the metrics worker better is, too (docs/operations.md).
+    """
     StateAdministration(load_settings()).grow(partitions, say)
     if as_json:
         show_json({"partitions": partitions})

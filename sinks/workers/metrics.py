@@ -1,7 +1,8 @@
 """The metrics worker: publications, progress and exceptions into ClickHouse, each exactly once.
 
 It alone reads all partitions from the offsets that stand in ClickHouse itself.  A batch is written as `MetricsWriter`
-says; while ClickHouse does not take it the same batch is tried again, and nothing more is read than one batch.
+says; while ClickHouse does not take it the same batch is tried again, and nothing more is read than one batch.  Being
+no member of a group, it is not told of more partitions: it looks for them, and stops to begin anew with all of them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from schemas.codec import Codec
-from schemas.errors import PoisonRecord
+from schemas.errors import EnvironmentFault, Fatal, PoisonRecord
 from schemas.intervals import is_over
 from schemas.records import ExceptionRecord, Progress, Publication
 from sinks.clickhouse.writer import MetricsWriter
@@ -30,6 +31,8 @@ GROUP = "metrics"
 TOPICS = (wire.PUBLICATION, wire.PROGRESS, wire.EXCEPTION)
 BATCH_RECORDS = 20_000
 BATCH_US = 500_000
+COUNT_US = 10_000_000
+"""So often it looks whether the topics have more partitions."""
 POLL_S = 0.1
 LONGEST_WAIT_S = 10.0
 
@@ -52,20 +55,22 @@ class MetricsWorker:
         self._since_us = 0
         self._behind: set[tuple[str, int]] = set()
         """Partitions whose end has not been met since the start."""
-        self._assigned = False
+        self._places: set[tuple[str, int]] = set()
+        self._counted_us = 0
         self._written = 0
         self._failures = 0
         self._error = ""
         self._written_us: int | None = None
 
     def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set.  Raises Fatal, EnvironmentFault."""
+        """Work until `stop` is set.  Raises Fatal, also when there are more partitions, and EnvironmentFault."""
         self._assign()
         try:
             while not stop.is_set():
                 self._read()
                 if self._due():
                     self._write(stop)
+                self._count(self._clock_us())
             if self._positions:
                 self._write(stop)
         finally:
@@ -76,7 +81,7 @@ class MetricsWorker:
         there = self._pulse.beats()
         return {
             "healthy": there and self._failures < 3,
-            "ready": self._assigned and not self._behind,
+            "ready": bool(self._places) and not self._behind,
             "written": self._written,
             "written_us": self._written_us,
             "failures_in_a_row": self._failures,
@@ -102,7 +107,20 @@ class MetricsWorker:
                 places.append(place)
                 self._behind.add((topic, partition))
         self._consumer.assign(places)
-        self._assigned = True
+        self._places = {(place.topic, place.partition) for place in places}
+        self._counted_us = self._clock_us()
+
+    def _count(self, now_us: int) -> None:
+        if not is_over(self._counted_us, COUNT_US, now_us):
+            return
+        self._counted_us = now_us
+        try:
+            there = {(topic, at) for topic in TOPICS for at in wire.partitions_of(self._consumer, topic, wire.ANSWER_S)}
+        except EnvironmentFault:
+            return  # what is away is read on when it is back
+        if more := there - self._places:
+            names = ", ".join(f"{topic}/{partition}" for topic, partition in sorted(more))
+            raise Fatal(f"there are more partitions than at the start: {names}; start again")
 
     def _read(self) -> None:
         for message in self._consumer.consume(2000, POLL_S):

@@ -107,10 +107,10 @@ class Pulse:
         return True
 
 
-def partitions_of(client: Consumer | Producer, topic: str) -> list[int]:
+def partitions_of(client: Consumer | Producer, topic: str, timeout_s: float = METADATA_TIMEOUT_S) -> list[int]:
     """Partitions of a topic.  Raises EnvironmentFault when Kafka is not there, or the topic is not."""
     try:
-        metadata = client.list_topics(topic, timeout=METADATA_TIMEOUT_S)
+        metadata = client.list_topics(topic, timeout=timeout_s)
     except KafkaException as error:
         raise EnvironmentFault(f"Kafka does not answer: {error.args[0].str()}; start it (`onhand up`)") from None
     found = metadata.topics.get(topic)

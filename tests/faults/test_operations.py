@@ -50,6 +50,11 @@ def busier(traffic: Traffic, than: int) -> bool:
     return traffic.schedule.counts.total() > than
 
 
+def restarts(chain: Chain, name: str) -> int:
+    """By the supervisor."""
+    return next(row.restarts for row in chain.system.stack.rows() if row.name == name)
+
+
 def wait_until_all_work(chain: Chain) -> None:
     for name in PROCESSES:
         chain.wait(f"{name} to work", partial(works, chain, name))
@@ -191,18 +196,22 @@ def test_topics_and_the_state_that_rests_on_them_are_lost(chain: Chain) -> None:
 
 
 def test_the_canonical_topics_get_more_partitions(chain: Chain) -> None:
+    """The metrics worker is left running: it finds them, and is started again."""
     refused = chain.command("stage", "grow", str(PARTITIONS), "--yes")
     assert "inventory" in refused.err
+    others = [name for name in PROCESSES if name != "metrics"]
+    began = restarts(chain, "metrics")
     with paused(chain):
-        for name in PROCESSES:
+        for name in others:
             chain.system.stack.stop(name)
         done(chain.command("stage", "grow", str(PARTITIONS), "--yes"))
         again = done(chain.command("stage", "grow", str(PARTITIONS), "--yes"))
         assert "deleted" not in again.err
         chain.system.override(partitions=PARTITIONS)
         chain.wait("nothing to be left to do", lambda: chain.command("topics", "plan").code == EXIT_OK)
-        for name in PROCESSES:
+        for name in others:
             chain.system.start_process(name)
+        chain.wait("metrics to begin anew", lambda: restarts(chain, "metrics") > began)
         wait_until_all_work(chain)
     told = chain.system.shop.webhooks
     chain.line(chain.stocked(1)[0], 1)
