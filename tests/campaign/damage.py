@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -37,14 +38,20 @@ def slot_dropped(rig: Rig, step: Step) -> Iterator[None]:
     try:
         with db.connect_erp(rig.system.erp) as erp:
             erp.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active")
-            while True:
-                with contextlib.suppress(psycopg.errors.ObjectInUse):
-                    erp.execute("SELECT pg_drop_replication_slot(%s)", [SLOT])
-                    break
+            rig.wait("the slot to be let go", lambda: _dropped(erp))
     finally:
         connect.cont()
     yield
     _read_anew(rig, "erp")
+
+
+def _dropped(erp: psycopg.Connection[Any]) -> bool:
+    """The walsender that was ended may hold it for a moment."""
+    try:
+        erp.execute("SELECT pg_drop_replication_slot(%s)", [SLOT])
+    except psycopg.errors.ObjectInUse:
+        return False
+    return True
 
 
 @contextmanager

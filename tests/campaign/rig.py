@@ -59,8 +59,7 @@ class Rig(Chain):
         if row.component:
             return True
         health = self.health(name)
-        caught_up = health.get("caught_up", True) or not name.startswith("channel-")
-        return bool(health["healthy"] and health.get("ready", True) and caught_up)
+        return bool(health["healthy"] and health.get("ready", True))
 
     def all_work(self) -> bool:
         """Servers and processes; additional workers of a group do not count."""

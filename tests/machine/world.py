@@ -21,6 +21,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
+from schemas.errors import OnhandError
 from streams.agents.runtime.log_reader import LogReader, LogRecord
 from streams.agents.runtime.marker import WRITER_HEADER, ChangelogRun, Changes, Standing, Writer
 from streams.agents.runtime.owner import PartitionOwner, Ports
@@ -386,7 +387,7 @@ class Process:
 
         try:
             self.loop.run(all_of_it())
-        except Exception as error:  # noqa: BLE001 - fail-stop, whatever it is
+        except (Died, OnhandError) as error:
             if not isinstance(error, Died):
                 self.error = f"{type(error).__name__}: {error}"
             owner.released = True
