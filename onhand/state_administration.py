@@ -37,6 +37,8 @@ _PASSING = (
     KafkaError.NOT_COORDINATOR,
 )
 """A broker that has just started."""
+_EXPIRY_S = 3.0
+"""The broker looks for members whose session has run out now and then."""
 
 
 class StateAdministration:
@@ -48,7 +50,7 @@ class StateAdministration:
 
     def reset(self, group: str) -> bool:
         """Delete a stage's state: its changelog, and with it what its local stores are copies of; False: there was
-        none.  Raises InvalidInput while the stage runs, EnvironmentFault when Kafka does not answer."""
+        none.  Raises InvalidInput when the stage runs, EnvironmentFault when Kafka does not answer."""
         self._require_down([group])
         return self._delete([changelog_topic(group)])
 
@@ -119,12 +121,15 @@ class StateAdministration:
             time.sleep(0.1)
 
     def _require_down(self, groups: Collection[str]) -> None:
-        busy = [group for group in groups if self._has_members(group)]
-        if busy:
-            raise InvalidInput(
-                f"{', '.join(sorted(busy))} run, or were killed a moment ago; stop them (`onhand down`, then `onhand "
-                "up --only` the servers), then do this again"
-            )
+        """Who was killed is a member until its session has run out: so long it is waited for."""
+        deadline = time.monotonic() + self._settings.session_timeout_s + _EXPIRY_S
+        while busy := [group for group in groups if self._has_members(group)]:
+            if time.monotonic() > deadline:
+                raise InvalidInput(
+                    f"{', '.join(sorted(busy))} run; stop them (`onhand down`, then `onhand up --only` the servers), "
+                    "then do this again"
+                )
+            time.sleep(0.5)
 
     def _has_members(self, group: str) -> bool:
         deadline = time.monotonic() + PATIENCE_S

@@ -102,6 +102,10 @@ class Scene:
             found.append((run.writer, marker.unit, marker.inputs[LOG].offset if marker.inputs else 0))
         return found
 
+    @property
+    def last_writer(self) -> Writer:
+        return self.units()[-1][0]
+
     def all_folded(self) -> bool:
         units = self.units()
         return bool(units) and units[-1][2] == self.reader.bounds(LOG, 0)[1]
@@ -120,10 +124,14 @@ def test_the_second_of_two_processes_stands_by_and_takes_over(environment: dict[
     scene = Scene(environment["ONHAND_KAFKA"])
     machines = [Machine(environment, tmp_path / name) for name in ("one", "two")]
     took: dict[str, float] = {}
+    writers: list[Writer] = []
 
     def handed_over(what: str, begun: float, owner: Machine) -> None:
         wait_for(lambda: owner.owns, f"the take-over after {what}; log in {owner.folder}", 60)
         took[what] = round(time.monotonic() - begun, 1)
+        known = set(writers)
+        wait_for(lambda: scene.last_writer not in known, f"the owner after {what} to write", 60)
+        writers.append(scene.last_writer)
         wait_for(scene.all_folded, "the whole log to be folded", 60)
 
     try:
@@ -132,6 +140,8 @@ def test_the_second_of_two_processes_stands_by_and_takes_over(environment: dict[
         wait_for(lambda: any(machine.owns for machine in machines), "an owner", 60)
         owner, other = sorted(machines, key=lambda machine: not machine.owns)
         wait_for(lambda: other.stands_by, f"the other to stand by; log in {other.folder}", 60)
+        wait_for(lambda: bool(scene.units()), "the first owner to write", 60)
+        writers.append(scene.last_writer)
         assert "standing by" in other.log
         updates = lane.wms(ROWS).records
         scene.feed(updates[:100])
@@ -152,9 +162,9 @@ def test_the_second_of_two_processes_stands_by_and_takes_over(environment: dict[
     print(took)
     units = scene.units()
     scene.reader.close()
-    writers = [writer for writer, _, _ in units]
-    tenures = [writer for n, writer in enumerate(writers) if n == 0 or writers[n - 1] != writer]
-    assert len(tenures) == len(set(tenures)) >= 4, "nobody writes again after another has"
+    wrote = [writer for writer, _, _ in units]
+    tenures = [writer for n, writer in enumerate(wrote) if n == 0 or wrote[n - 1] != writer]
+    assert tenures == writers, "one after the other, and nobody writes again after another has"
     assert tenures == sorted(tenures), "epochs rise"
     for before, after in pairwise(units):
         assert before[2] <= after[2], "no event is folded again"
