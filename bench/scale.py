@@ -126,6 +126,20 @@ def lane(largest: int) -> list[Growth]:
     return pair("lane: rows in the store", found)
 
 
+def more_of(
+    what: str, twin: Twin, said: Callable[[Iterable[int]], Records], rng: random.Random, largest: int
+) -> list[Growth]:
+    """Cost of a change at each size; `said` gives the records that say these numbers' keys anew.  Closes the twin."""
+    found, made = [], 0
+    for size in sizes(largest):
+        for start in range(made, size, SLICE):
+            twin.fold(said(range(start, min(size, start + SLICE))))
+        made = size
+        found.append((size, both(twin, partial(at_random, said, rng, size))))
+    twin.close()
+    return pair(what, found)
+
+
 # -- inventory
 
 
@@ -143,7 +157,7 @@ def encoded(messages: list[BalanceMessage]) -> Records:
 
 
 def inventory_skus(largest: int) -> list[Growth]:
-    twin, rng, found, made, version = inventory_twin(), random.Random(5), [], 0, 10
+    twin, rng, version = inventory_twin(), random.Random(5), 10
 
     def stock(sku: int) -> BalanceMessage:
         nonlocal version
@@ -154,13 +168,7 @@ def inventory_skus(largest: int) -> list[Growth]:
     def stocks(skus: Iterable[int]) -> Records:
         return encoded([stock(sku) for sku in skus])
 
-    for size in sizes(largest):
-        for start in range(made, size, SLICE):
-            twin.fold(stocks(range(start, min(size, start + SLICE))))
-        made = size
-        found.append((size, both(twin, partial(at_random, stocks, rng, size))))
-    twin.close()
-    return pair("inventory: skus", found)
+    return more_of("inventory: skus", twin, stocks, rng, largest)
 
 
 def inventory_history(largest: int) -> list[Growth]:
@@ -237,7 +245,7 @@ def inventory_days(largest: int) -> list[Growth]:
 
 def orders(largest: int) -> list[Growth]:
     stage = OrdersStage(rules().ownership, owning_sources(rules().ownership), CODEC.encode, CODEC.decode, {})
-    twin, rng, found, made, version = Twin(stage, NOW_US), random.Random(7), [], 0, 10
+    twin, rng, version = Twin(stage, NOW_US), random.Random(7), 10
     progress = LaneProgress(input_offset=0, source_position="0", source_time_us=NOW_US, complete=True)
     for source in ("erp", "wms"):
         said = OrderPartMessage(kind="progress", source=source, version=1, progress=progress)
@@ -261,13 +269,7 @@ def orders(largest: int) -> list[Growth]:
     def orders_of(numbers: Iterable[int]) -> Records:
         return [say(number) for number in numbers]
 
-    for size in sizes(largest):
-        for start in range(made, size, SLICE):
-            twin.fold(orders_of(range(start, min(size, start + SLICE))))
-        made = size
-        found.append((size, both(twin, partial(at_random, orders_of, rng, size))))
-    twin.close()
-    return pair("orders: orders", found)
+    return more_of("orders: orders", twin, orders_of, rng, largest)
 
 
 # -- channels

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from typing import Any
 
 import faust
 
+from bench.faust_worker import run
 from bench.peers.step import INPUT, Step
 
 
@@ -49,14 +49,8 @@ def build(kafka: str, output: str, data_dir: str) -> faust.App:
 
     app.agent(log, name="fold")(fold)
 
-    @app.on_worker_init.connect
-    def quiet(*_: Any, **__: Any) -> None:
-        for name in ("faust", "aiokafka", "mode"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-
     return app
 
 
 if __name__ == "__main__":
-    application = build(*sys.argv[1:4])
-    faust.Worker(application, loglevel="WARNING", quiet=True).execute_from_commandline()
+    run(build(*sys.argv[1:4]))

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from decimal import ROUND_CEILING, Context, Decimal
 
 from schemas.records import QUANTITY_SCALE, AtpStep, KitDemand, LocationAtp, Makeable
-from streams.core.inventory.promise import Promise, available_on, nothing_at
+from streams.core.inventory.promise import Promise, available_on, nothing_at, with_path
 from streams.core.inventory.state import ZERO
 from streams.core.ownership import ANY
 
@@ -151,25 +151,13 @@ def _made(
     later = {step.date for offer in known if offer is not None for step in offer.later}
     dates = sorted({today, *(step.date for step in own.steps if step.date > today), *(d for d in later if d > today)})
     days |= later
-    steps: list[AtpStep] = []
+    path = []
     for date in dates:
         allowed = min(_allowed(offer, date) for offer in known)
         if date == today:
             kits[own.location] = allowed
-        available = available_on(own, date) + allowed
-        if not steps or steps[-1].available != available:
-            steps.append(AtpStep(date=date, available=available))
-    return LocationAtp(
-        location=own.location,
-        available_now=min(step.available for step in steps),
-        on_hand=own.on_hand,
-        on_hold=own.on_hold,
-        safety_stock=own.safety_stock,
-        demand=own.demand,
-        inbound=own.inbound,
-        reserved=own.reserved,
-        steps=tuple(steps),
-    )
+        path.append((date, available_on(own, date) + allowed))
+    return with_path(own, path)
 
 
 def _allowed(offer: Makeable | None, day: dt.date) -> Decimal:

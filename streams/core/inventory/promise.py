@@ -14,9 +14,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from schemas.records import AtpStep, Bucket, LocationAtp
 from streams.core.inventory.state import ZERO, LineKey
@@ -153,22 +155,16 @@ def lower_of(last: LocationAtp, new: LocationAtp, today: dt.date) -> LocationAtp
     """
     days = {today}
     days.update(step.date for step in (*last.steps, *new.steps) if step.date > today)
+    return with_path(new, ((day, min(available_on(last, day), available_on(new, day))) for day in sorted(days)))
+
+
+def with_path(at: LocationAtp, path: Iterable[tuple[dt.date, Decimal]]) -> LocationAtp:
+    """The same terms with another ATP(t): dates ascending and at least one; equal neighbours become one step."""
     steps: list[AtpStep] = []
-    for day in sorted(days):
-        available = min(available_on(last, day), available_on(new, day))
+    for date, available in path:
         if not steps or steps[-1].available != available:
-            steps.append(AtpStep(date=day, available=available))
-    return LocationAtp(
-        location=new.location,
-        available_now=min(step.available for step in steps),
-        on_hand=new.on_hand,
-        on_hold=new.on_hold,
-        safety_stock=new.safety_stock,
-        demand=new.demand,
-        inbound=new.inbound,
-        reserved=new.reserved,
-        steps=tuple(steps),
-    )
+            steps.append(AtpStep(date=date, available=available))
+    return msgspec.structs.replace(at, available_now=min(step.available for step in steps), steps=tuple(steps))
 
 
 def available_on(atp: LocationAtp, day: dt.date) -> Decimal:
