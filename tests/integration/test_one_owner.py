@@ -164,8 +164,9 @@ def test_the_second_of_two_processes_stands_by_and_takes_over(environment: dict[
     scene.reader.close()
     wrote = [writer for writer, _, _ in units]
     tenures = [writer for n, writer in enumerate(wrote) if n == 0 or wrote[n - 1] != writer]
-    assert tenures == writers, "one after the other, and nobody writes again after another has"
-    assert tenures == sorted(tenures), "epochs rise"
+    assert tenures == sorted(set(tenures)), "epochs rise: nobody writes again after another has"
+    # An owner whose group rebalances once more takes its partition anew: more tenures than hand-overs is right.
+    assert [writer for writer in tenures if writer in writers] == writers, "each hand-over has its writer"
     for before, after in pairwise(units):
         assert before[2] <= after[2], "no event is folded again"
         assert after[1] == (before[1] + 1 if before[0] == after[0] else 1)
