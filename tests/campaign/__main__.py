@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import sys
 import time
 from collections import defaultdict
@@ -16,8 +17,8 @@ import msgspec
 
 from schemas.errors import OnhandError
 from tests.campaign.faults import FAULTS
-from tests.campaign.rig import running_rig
-from tests.campaign.runner import Outcome, run
+from tests.campaign.rig import Rig, running_rig
+from tests.campaign.runner import Outcome, add_to_journal, read_journal, run
 from tests.campaign.scenario import Scenario, pairs, read_scenario, singles, write_scenario
 
 FAILURES = Path("build/campaign")
@@ -35,8 +36,8 @@ the source log has grown by 40 records), ends at another, and afterwards
   * the time is printed from the end of the fault until the next commit of each database was told to the shop.
 
 At first every fault alone on every target, in an order by the seed, then pairs by lot until the minutes are over.  A
-scenario that fails is written to build/campaign/; --replay does it again.  A fault that mounts a small disk needs root;
-one that steps a clock needs Debian's libfaketime.
+scenario that fails is written to build/campaign/, with the logs beside it; --replay does it again.  A fault that mounts
+a small disk needs root; one that steps a clock needs Debian's libfaketime.
 
 \b
   python -m tests.campaign --list                       the faults and their targets
@@ -44,6 +45,7 @@ one that steps a clock needs Debian's libfaketime.
   python -m tests.campaign --only stop:inventory        one fault on one target
   python -m tests.campaign --seed 7 --pairs             pairs only, always the same ones
   python -m tests.campaign --replay build/campaign/7003.json
+  python -m tests.campaign --journal build/campaign/journal.jsonl    go on where the last run ended
 
 Ends with 0 when every scenario was right, else with 1.
 """
@@ -59,6 +61,12 @@ Ends with 0 when every scenario was right, else with 1.
 @click.option("--long", "with_long", is_flag=True, help="Also the faults of hundreds of thousands of rows.")
 @click.option("--items", type=int, default=120, show_default=True, help="Items of the demo business.")
 @click.option("--replay", type=click.Path(path_type=Path, exists=True, dir_okay=False), multiple=True, help="A file.")
+@click.option(
+    "--journal",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    help="Every outcome is added to this file; singles that were right in it are left out.",
+)
 @click.option("--list", "show_list", is_flag=True, help="Show the faults and end.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON for each outcome instead of text.")
 def main(
@@ -71,6 +79,7 @@ def main(
     with_long: bool,
     items: int,
     replay: Sequence[Path],
+    journal: Path | None,
     show_list: bool,
     as_json: bool,
 ) -> None:
@@ -86,11 +95,19 @@ def main(
         scenarios: Iterator[Scenario] = iter([read_scenario(path) for path in replay])
     else:
         scenarios = _scenarios(seed, chosen, only_pairs=only_pairs, with_long=with_long, endless=minutes is not None)
+    if journal is not None:
+        was_right = {outcome.scenario.name for outcome in read_journal(journal) if not outcome.wrong}
+        scenarios = (one for one in scenarios if len(one.steps) > 1 or one.name not in was_right)
     for _ in range(skip):
         next(scenarios, None)
     if not as_json:
         click.echo(f"seed {seed}")
-    outcomes = list(_run_all(scenarios, items, seed, minutes, count, as_json=as_json))
+    outcomes = []
+    for outcome in _run_all(scenarios, items, seed, minutes, count):
+        outcomes.append(outcome)
+        _tell(outcome, as_json=as_json)
+        if journal is not None:
+            add_to_journal(journal, outcome)
     if not as_json:
         _summary(outcomes)
     sys.exit(1 if any(outcome.wrong for outcome in outcomes) else 0)
@@ -116,9 +133,9 @@ def _scenarios(
 
 
 def _run_all(
-    scenarios: Iterator[Scenario], items: int, seed: int, minutes: float | None, count: int | None, *, as_json: bool
+    scenarios: Iterator[Scenario], items: int, seed: int, minutes: float | None, count: int | None
 ) -> Iterator[Outcome]:
-    """On one chain as long as it is right; after a failure on a new one."""
+    """On one chain as long as it is right; after a failure on a new one.  A failure's scenario and logs are kept."""
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
     done = 0
     while True:
@@ -130,16 +147,22 @@ def _run_all(
                     return
                 outcome = run(rig, scenario)
                 done += 1
-                _tell(outcome, as_json=as_json)
+                if outcome.wrong:
+                    _keep(rig, scenario)
                 yield outcome
                 if outcome.wrong:
                     break
 
 
+def _keep(rig: Rig, scenario: Scenario) -> None:
+    write_scenario(FAILURES / f"{scenario.seed}.json", scenario)
+    logs = FAILURES / f"{scenario.seed}.logs"
+    shutil.rmtree(logs, ignore_errors=True)
+    shutil.copytree(rig.system.settings.data_dir / "logs", logs)
+
+
 def _tell(outcome: Outcome, *, as_json: bool) -> None:
     scenario = outcome.scenario
-    if outcome.wrong:
-        write_scenario(FAILURES / f"{scenario.seed}.json", scenario)
     if as_json:
         click.echo(msgspec.json.encode(outcome).decode())
         return

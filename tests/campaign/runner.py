@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
+from pathlib import Path
 
 import msgspec
 
@@ -38,6 +39,20 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     late: list[str] = []
     """Promises that reached the shop behind a newer one; it takes none of them."""
     took_s: float = 0.0
+
+
+def add_to_journal(file: Path, outcome: Outcome) -> None:
+    """One line of JSON for each outcome."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("ab") as journal:
+        journal.write(msgspec.json.encode(outcome) + b"\n")
+
+
+def read_journal(file: Path) -> list[Outcome]:
+    """Empty where there is no such file."""
+    if not file.exists():
+        return []
+    return [msgspec.json.decode(line, type=Outcome) for line in file.read_bytes().splitlines()]
 
 
 def run(rig: Rig, scenario: Scenario) -> Outcome:
