@@ -4,7 +4,8 @@ A writer changes the safety stock of items in the ERP at a set rate, open loop, 
 had.  A consumer on `cdc.erp` notes when the change is in the source log (hop 0: commit → source log); the shop's HTTP
 handler notes when it is told the promise that follows (chain: commit → acknowledged).  Both clocks are this machine's,
 and begin before the commit is asked for.  A change that a newer one overtook counts with the newer one's arrival, so
-conflation never flatters.  The hops in between are read from the stamps of `channel.publication.v1`.
+conflation never flatters.  The hops in between are read from the stamps of `channel.publication.v1`; CPU time is taken
+from the kernel, of every process of the system, over the measured time.
 
     python -m bench.chain [--rate 200,500] [--seconds 40] [--balances 1000000] [--data-dir DIR] [--defaults] [--json]
 """
@@ -30,6 +31,7 @@ import msgspec
 from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 
 from bench.chain_defaults import MODULE, project_with_defaults
+from bench.cpu import CpuMeter
 from bench.loaded import LoadedSystem
 from onhand.demo import databases as db
 from onhand.demo.shop import ShelfTag
@@ -228,7 +230,11 @@ def measure(system: DemoSystem, rate: float, seconds: float) -> dict[str, Any]:
     time.sleep(1)
     since_us = time.time_ns() // 1000 + int(WARM_UP_S * 1e6)
     with multiprocessing.get_context("spawn").Pool(1) as pool:  # a process of its own: nothing here delays it
-        written, late = pool.apply(write, (system.erp, skus, changes, rate, seconds))
+        writing = pool.apply_async(write, (system.erp, skus, changes, rate, seconds))
+        time.sleep(WARM_UP_S)
+        cpu = CpuMeter(system.stack)
+        written, late = writing.get()
+        used = cpu.used()
     deadline = time.monotonic() + DRAIN_S
     while time.monotonic() < deadline and float("inf") in chain.latencies_ms(written):
         time.sleep(0.5)
@@ -243,6 +249,7 @@ def measure(system: DemoSystem, rate: float, seconds: float) -> dict[str, Any]:
         "chain_ms": whole,
         "ratio": {name: round(whole[name] / first[name], 2) for name in first},
         "hops_ms": hops_ms(system, publications.close(), since_us),
+        "cpu_ms_per_change": {name: round(1000 * seconds / len(written), 2) for name, seconds in used.items()},
     }
 
 
@@ -256,6 +263,8 @@ def show(result: dict[str, Any]) -> None:
         click.echo(f"  {name:22} " + "  ".join(f"{key} {value}" for key, value in result[name].items()))
     for name, values in result["hops_ms"].items():
         click.echo(f"  {name:22} " + "  ".join(f"{key} {value}" for key, value in values.items()))
+    spent = result["cpu_ms_per_change"]
+    click.echo(f"  CPU ms a change {sum(spent.values()):.2f}: " + ", ".join(f"{who} {ms}" for who, ms in spent.items()))
 
 
 @click.command()
