@@ -22,7 +22,8 @@ import click
 
 from onhand.collector import COLLECT_AFTER
 from schemas.codec import Codec
-from schemas.records import Balance, BalanceMessage, Bucket, LaneProgress, Stamps
+from schemas.messages import Balance, BalanceMessage, LaneProgress
+from schemas.records import Bucket, Stamps
 from streams.core.inventory.publish import Rules
 from streams.core.inventory.stage import INPUT_TOPIC, InventoryStage
 from streams.core.ownership import OWNERSHIP_FILE, load_ownership

@@ -29,7 +29,8 @@ from bench.growth import TARGET, Growth, Twin, least
 from bench.inventory import NOW_US, TODAY, balance, business, message_of, rules, told
 from onhand.collector import COLLECT_AFTER
 from schemas.codec import Codec
-from schemas.records import BalanceMessage, Bucket, LaneProgress, OrderPart, OrderPartMessage, Stamps
+from schemas.messages import BalanceMessage, LaneProgress, OrderPart, OrderPartMessage
+from schemas.records import Bucket, Stamps
 from sinks.core.answer import Answer, Outcome
 from sinks.core.book import INVENTORY
 from sinks.core.desk import Desk

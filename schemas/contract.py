@@ -1,7 +1,7 @@
 """The contracts: which record crosses which topic, and the Avro schema that says so to everybody else.
 
-`contracts/<topic>/schema.avsc` is the contract; the Structs of `schemas.records` are how Python sees it.
-`differences` holds the two equal, field by field.
+`contracts/<topic>/schema.avsc` is the contract; the Structs of `schemas.records` and `schemas.messages` are how Python
+sees it.  `differences` holds the two equal, field by field.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from schemas import records
+from schemas import messages, records
 from schemas.errors import InvalidInput
 
 Schema = dict[str, Any]
@@ -33,8 +33,8 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "inventory.position.v1": records.Position,
     "item.v1": records.Item,
     "location.v1": records.Location,
-    "onhand.balance.v1": records.BalanceMessage,
-    "onhand.order-part.v1": records.OrderPartMessage,
+    "onhand.balance.v1": messages.BalanceMessage,
+    "onhand.order-part.v1": messages.OrderPartMessage,
     "order.v1": records.Order,
     "progress.v1": records.Progress,
     "shipment.v1": records.Shipment,

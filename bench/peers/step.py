@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 from bench.lane import CONFIGS
 from schemas.codec import Codec
-from schemas.records import Balance, BalanceMessage, Stamps
+from schemas.messages import Balance, BalanceMessage
+from schemas.records import Stamps
 from streams.core.log.event import Kind, decode_event
 from streams.core.mapping.mapping import load_mapping
 from streams.core.mapping.model import LookupKey, Posting

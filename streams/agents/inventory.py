@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from schemas.codec import Codec
-from schemas.records import BalanceMessage
+from schemas.messages import BalanceMessage
 from streams.agents.runtime.tuning import Tuning
 from streams.agents.runtime.worker import StageWorker
 from streams.core.inventory.publish import Rules

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from schemas.records import LaneProgress
+from schemas.messages import LaneProgress
 
 
 def heard_whole(progress: LaneProgress, since: int) -> LaneProgress:

@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 
 from schemas.codec import Codec
-from schemas.records import Balance, BalanceMessage, Bucket, ItemPart, LaneProgress, Stamps
+from schemas.messages import Balance, BalanceMessage, ItemPart, LaneProgress
+from schemas.records import Bucket, Stamps
 from streams.core.inventory.publish import Rules
 from streams.core.inventory.stage import InventoryStage
 from streams.core.ownership import load_ownership

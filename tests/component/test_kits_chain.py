@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.records import BalanceMessage
+from schemas.messages import BalanceMessage
 from streams.core.lane.render import BALANCE_TOPIC
 from streams.core.mapping.mapping import CompiledMapping
 from tests.unit.inventory.harness import OWNERSHIP, ownership_of

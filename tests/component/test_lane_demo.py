@@ -10,7 +10,7 @@ import pytest
 
 from bench.lane import Writer
 from schemas.codec import Codec
-from schemas.records import BalanceMessage, OrderPartMessage
+from schemas.messages import BalanceMessage, OrderPartMessage
 from streams.core.lane.render import BALANCE_TOPIC, ORDER_PART_TOPIC
 from streams.core.lane.stage import LaneStage
 from streams.core.mapping.mapping import CompiledMapping, load_mapping

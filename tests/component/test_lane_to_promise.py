@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
-from schemas.records import BalanceMessage
+from schemas.messages import BalanceMessage
 from streams.core.lane.render import BALANCE_TOPIC
 from tests.unit.inventory.harness import OWNERSHIP, Inventory, ownership_of
 from tests.unit.lane.conftest import Lane, demand_row, item_row, stock_row

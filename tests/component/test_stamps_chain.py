@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.records import Atp, BalanceMessage, Stamps
+from schemas.messages import BalanceMessage
+from schemas.records import Atp, Stamps
 from sinks.clickhouse.writer import HOPS
 from sinks.core.answer import Answer, Outcome
 from streams.core.lane.owed import Dirty, OrderOwed, SkuOwed, decode_owed, drain

@@ -67,7 +67,7 @@ RECORDS: dict[str, Any] = {
     "inventory asked": "streams.core.inventory.kit_state:Asked",
     "inventory parts": "streams.core.inventory.kit_state:Parts",
     "inventory use": "streams.core.inventory.kit_state:Use",
-    "inventory offer": "schemas.records:ComponentOffer",
+    "inventory offer": "schemas.messages:ComponentOffer",
     "inventory telling": "streams.core.inventory.kit_state:Telling",
     "orders order": "streams.core.orders.state:OrderState",
     "orders source": "streams.core.orders.state:SourceState",

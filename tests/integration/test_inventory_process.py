@@ -20,7 +20,8 @@ from onhand.settings import Settings
 from onhand.stack.local import settings_environment
 from schemas import administration
 from schemas.codec import Codec
-from schemas.records import Atp, Balance, BalanceMessage, Bucket, LaneProgress, Progress
+from schemas.messages import Balance, BalanceMessage, LaneProgress
+from schemas.records import Atp, Bucket, Progress
 from schemas.registry import Registry
 from streams.agents.runtime.log_reader import LogReader
 from tests.stack import RunningStack, unique

@@ -7,7 +7,8 @@ from fractions import Fraction
 
 import pytest
 
-from schemas.records import Balance, BalanceMessage, Bucket, Component, KitMessage
+from schemas.messages import Balance, BalanceMessage, Component, KitMessage
+from schemas.records import Bucket
 from tests.integration.test_inventory_process import Process, balance, process
 from tests.unit.inventory.kit_model import NETWORK, Facts, every_promise
 

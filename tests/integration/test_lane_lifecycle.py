@@ -17,7 +17,8 @@ from confluent_kafka.admin import AdminClient
 
 from onhand.stack.local import settings_environment
 from schemas.errors import EXIT_DIFFERENCES, EXIT_FAIL_STOP, EXIT_INVALID
-from schemas.records import Atp, BalanceMessage, Bucket
+from schemas.messages import BalanceMessage
+from schemas.records import Atp, Bucket
 from streams.agents.runtime.marker import changelog_topic
 from tests.integration.connect_support import await_record
 from tests.integration.lane_support import DEADLINE_S, Lane, lane_source

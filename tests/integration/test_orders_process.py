@@ -19,8 +19,9 @@ from confluent_kafka import Producer
 from onhand.settings import Settings
 from schemas.administration import apply
 from schemas.codec import Codec
+from schemas.messages import LaneProgress, OrderPart, OrderPartMessage
 from schemas.reader import newest, read_topic
-from schemas.records import LaneProgress, Order, OrderPart, OrderPartMessage
+from schemas.records import Order
 from schemas.registry import Registry
 from schemas.versions import version_of
 from tests.stack import RunningStack

@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from schemas.records import Atp, BalanceMessage, ExceptionRecord, ExceptionStatus, Order, OrderPartMessage
+from schemas.messages import BalanceMessage, OrderPartMessage
+from schemas.records import Atp, ExceptionRecord, ExceptionStatus, Order
 from sinks.core.answer import Outcome
 from streams.core.inventory.publish import Rules
 from streams.core.inventory.stage import InventoryStage

@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.records import Atp, BalanceMessage, Publication, PublicationState
+from schemas.messages import BalanceMessage
+from schemas.records import Atp, Publication, PublicationState
 from schemas.versions import epoch_of
 from sinks.core.answer import Outcome
 from streams.agents.runtime.marker import MARK_KEY, WRITER_HEADER, Writer, decode_marker

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from schemas.records import Balance, BalanceMessage
+from schemas.messages import Balance, BalanceMessage
 from streams.core.inventory.kit_intake import take_bill, withdraw_bill
 from streams.core.inventory.state import Claim, Entry, SourcedItem
 from streams.core.inventory.working import Working, note

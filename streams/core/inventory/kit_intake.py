@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.records import BalanceMessage, ComponentOffer, KitMessage, KitUse
+from schemas.messages import BalanceMessage, ComponentOffer, KitMessage, KitUse
 from streams.core.inventory.kit_state import (
     Bill,
     Kit,

@@ -18,7 +18,8 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_CEILING, Context, Decimal
 
-from schemas.records import QUANTITY_SCALE, AtpStep, KitDemand, LocationAtp, Makeable
+from schemas.messages import KitDemand, Makeable
+from schemas.records import QUANTITY_SCALE, AtpStep, LocationAtp
 from streams.core.inventory.promise import Promise, available_on, nothing_at, with_path
 from streams.core.inventory.state import ZERO
 from streams.core.ownership import ANY

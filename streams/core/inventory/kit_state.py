@@ -19,7 +19,8 @@ from decimal import Decimal
 
 import msgspec
 
-from schemas.records import KitDemand, Makeable, Stamps
+from schemas.messages import KitDemand, Makeable
+from schemas.records import Stamps
 from streams.core.inventory.state import ZERO
 
 Place = tuple[str, dt.date | None]

@@ -18,19 +18,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from schemas.records import (
-    BalanceMessage,
-    Bucket,
-    ComponentOffer,
-    Item,
-    KitComponent,
-    KitMessage,
-    KitPlace,
-    KitUse,
-    KitWhy,
-    Makeable,
-    Stamps,
-)
+from schemas.messages import BalanceMessage, ComponentOffer, KitMessage, KitUse, Makeable
+from schemas.records import Bucket, Item, KitComponent, KitPlace, KitWhy, Stamps
 from streams.core.inventory.exceptions import Finding
 from streams.core.inventory.kit_intake import keep_kit, load_kit, load_parts
 from streams.core.inventory.kit_paths import Offers, asked, common_locations, made, makeable

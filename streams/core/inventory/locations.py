@@ -5,7 +5,7 @@ Every partition hears of every location, and keeps them all; of an unknown time 
 
 from __future__ import annotations
 
-from schemas.records import LocationPart
+from schemas.messages import LocationPart
 from streams.core.inventory import exceptions
 from streams.core.inventory.clock import Calendar, chosen_zone, load_locations, save_location, zone_of
 from streams.core.inventory.state import LocationState, SourcedLocation

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from schemas.records import BalanceMessage, KitMessage, LaneProgress, Reached
+from schemas.messages import BalanceMessage, KitMessage, LaneProgress, Reached
 from streams.core.heard import heard_whole
 from streams.core.inventory.state import (
     WITHDRAW_PREFIX,

@@ -15,7 +15,8 @@ from itertools import islice
 import msgspec
 
 from schemas.errors import Fatal, PoisonRecord
-from schemas.records import BalanceMessage, KitMessage, Progress, Stamps
+from schemas.messages import BalanceMessage, KitMessage
+from schemas.records import Progress, Stamps
 from streams.core.inventory import exceptions
 from streams.core.inventory.balances import receive, withdraw, withdraw_item
 from streams.core.inventory.clock import Calendar, due_wakes

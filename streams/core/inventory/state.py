@@ -25,7 +25,8 @@ from decimal import Context, Decimal, Inexact, InvalidOperation
 
 import msgspec
 
-from schemas.records import Bucket, ItemPart, LaneProgress, LocationPart, Stamps
+from schemas.messages import ItemPart, LaneProgress, LocationPart
+from schemas.records import Bucket, Stamps
 
 STATE_FORMAT = b"inventory-1"
 """Part of the stage's fingerprint; a changed one recomputes every sku."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from schemas.records import ItemPart, LocationPart
+from schemas.messages import ItemPart, LocationPart
 from streams.core.lane.keys import ZERO, balance_key, clean
 from streams.core.lane.state import EXACT, ItemState, LocationState, PartState
 from streams.core.mapping.model import ComponentRow, Evaluation, Posting

@@ -7,20 +7,18 @@ from decimal import Decimal
 
 import msgspec
 
-from schemas.records import (
+from schemas.messages import (
     Balance,
     BalanceMessage,
     Component,
     ItemPart,
     KitMessage,
     LaneProgress,
-    Location,
     LocationPart,
     OrderPart,
     OrderPartMessage,
-    Progress,
-    Stamps,
 )
+from schemas.records import Location, Progress, Stamps
 from streams.core.lane.faults import load_exception
 from streams.core.lane.keys import ZERO, balance_name, split_sku
 from streams.core.lane.owed import ExceptionOwed, HoldOwed, LocationOwed, OrderOwed, ProgressOwed, SkuOwed, decode_owed

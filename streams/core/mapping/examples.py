@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from schemas.errors import InvalidInput
-from schemas.records import ItemPart, LocationPart
+from schemas.messages import ItemPart, LocationPart
 from streams.core.mapping.mapping import CompiledMapping
 from streams.core.mapping.model import ComponentRow, LookupKey, OrderRow, OutputRow, Posting, RowError
 

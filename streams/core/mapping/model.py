@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
-from schemas.records import Bucket, ItemPart, LocationPart
+from schemas.messages import ItemPart, LocationPart
+from schemas.records import Bucket
 
 LookupKey = tuple[Any, ...]
 """Key of a lookup row: the folded values of the lookup's columns; hashable."""

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from schemas.records import QUANTITY_SCALE, Bucket, ItemPart, LocationPart
+from schemas.messages import ItemPart, LocationPart
+from schemas.records import QUANTITY_SCALE, Bucket
 from streams.core.mapping import semantics
 from streams.core.mapping.model import ComponentRow, OrderRow, Posting
 from streams.core.mapping.semantics import unmappable

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from schemas.records import OrderPart, OrderPartMessage, Stamps
+from schemas.messages import OrderPart, OrderPartMessage
+from schemas.records import Stamps
 from schemas.statuses import Deletion, ExecutionStatus, ShipmentStatus
 from streams.core.orders.state import SEPARATOR, OrderState, Statement, Voice
 

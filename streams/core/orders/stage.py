@@ -25,14 +25,8 @@ from typing import Any, Protocol
 import msgspec
 
 from schemas.errors import PoisonRecord
-from schemas.records import (
-    ExceptionRecord,
-    ExceptionStatus,
-    OrderPartMessage,
-    Progress,
-    Shipment,
-    Stamps,
-)
+from schemas.messages import OrderPartMessage
+from schemas.records import ExceptionRecord, ExceptionStatus, Progress, Shipment, Stamps
 from streams.core.heard import heard_whole
 from streams.core.orders.merge import Merged, Owners, merge
 from streams.core.orders.receive import oldest, receive, sweep

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
-from schemas.records import ExceptionRecord, LaneProgress, Stamps
+from schemas.messages import LaneProgress
+from schemas.records import ExceptionRecord, Stamps
 from streams.core.unit import View
 
 WALK_KEY = b"w"

@@ -7,7 +7,7 @@ from decimal import Decimal
 from bench import lane
 from bench.peers.step import OUTPUT, Step
 from schemas.codec import Codec
-from schemas.records import BalanceMessage
+from schemas.messages import BalanceMessage
 from streams.core.lane.keys import balance_name, split_sku
 from streams.core.lane.stage import LaneStage
 from streams.core.lane.sums import decode_sum

@@ -10,20 +10,8 @@ from typing import Any
 import msgspec
 
 from schemas.errors import PoisonRecord
-from schemas.records import (
-    Atp,
-    Balance,
-    BalanceMessage,
-    Bucket,
-    ExceptionRecord,
-    Item,
-    ItemPart,
-    LaneProgress,
-    LocationPart,
-    Position,
-    Progress,
-    Stamps,
-)
+from schemas.messages import Balance, BalanceMessage, ItemPart, LaneProgress, LocationPart
+from schemas.records import Atp, Bucket, ExceptionRecord, Item, Position, Progress, Stamps
 from streams.core.inventory.publish import Rules
 from streams.core.inventory.stage import InventoryStage
 from streams.core.ownership import Ownership, parse_ownership

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.records import Balance, BalanceMessage, Component, ItemPart, KitMessage, LaneProgress
+from schemas.messages import Balance, BalanceMessage, Component, ItemPart, KitMessage, LaneProgress
 from streams.core.inventory.stage import INPUT_TOPIC
 from streams.core.ownership import Ownership
 from tests.memory import Crashed

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.records import Atp, ItemPart, Progress
+from schemas.messages import ItemPart
+from schemas.records import Atp, Progress
 from tests.unit.inventory.harness import OWNERSHIP, Inventory, balance, day, ownership_of
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.records import Balance, BalanceMessage
+from schemas.messages import Balance, BalanceMessage
 from streams.core.inventory.state import Claim, decode_claim, decode_made, decode_sku
 from tests.memory import run_with_crashes
 from tests.unit.inventory.harness import Inventory, balance, day

@@ -9,7 +9,7 @@ import pytest
 
 from onhand.demo.audit import compare_positions, compare_promises
 from onhand.demo.truth import Claim, Facts
-from schemas.records import Balance
+from schemas.messages import Balance
 from tests.unit.inventory.harness import TODAY, Inventory, balance, day
 
 PLACES = ("W1", "W2")

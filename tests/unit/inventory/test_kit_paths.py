@@ -8,7 +8,8 @@ from decimal import Decimal, localcontext
 
 import pytest
 
-from schemas.records import AtpStep, Bucket, KitDemand, Makeable
+from schemas.messages import KitDemand, Makeable
+from schemas.records import AtpStep, Bucket
 from streams.core.inventory import kit_paths
 from streams.core.inventory.kit_paths import asked, made, makeable
 from streams.core.inventory.promise import Promise, available_on, compute

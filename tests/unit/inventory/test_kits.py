@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from schemas.records import BalanceMessage, ComponentOffer, ItemPart, KitDemand, KitMessage, KitUse, Makeable
+from schemas.messages import BalanceMessage, ComponentOffer, ItemPart, KitDemand, KitMessage, KitUse, Makeable
 from streams.core.inventory import kits
 from streams.core.inventory.stage import INPUT_TOPIC
 from tests.unit.inventory.harness import TODAY, balance, day, ownership_of

@@ -8,7 +8,8 @@ import pytest
 
 from schemas.codec import Codec
 from schemas.errors import Fatal
-from schemas.records import Atp, Bucket, ItemPart
+from schemas.messages import ItemPart
+from schemas.records import Atp, Bucket
 from streams.core.inventory.promise import compute
 from streams.core.inventory.publish import bounded, make_position
 from streams.core.inventory.state import LineKey, Sku, SumKey, claims_prefix, decode_sku, encode, sku_key

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from schemas.records import ItemPart
+from schemas.messages import ItemPart
 from tests.unit.inventory.harness import NOON_US, OWNERSHIP, TODAY, Inventory, balance, day, ownership_of
 
 LINE = "SO-1-1"

@@ -9,16 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.records import (
-    Balance,
-    BalanceMessage,
-    ExceptionRecord,
-    ExceptionStatus,
-    ItemPart,
-    LaneProgress,
-    OrderPart,
-    OrderPartMessage,
-)
+from schemas.messages import Balance, BalanceMessage, ItemPart, LaneProgress, OrderPart, OrderPartMessage
+from schemas.records import ExceptionRecord, ExceptionStatus
 from streams.core.lane.render import BALANCE_TOPIC, EXCEPTION_TOPIC, ORDER_PART_TOPIC
 from streams.core.lane.stage import LaneLimits, LaneStage
 from streams.core.log.control import Action, Control, encode_control

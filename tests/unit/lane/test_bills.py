@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from schemas.records import KitMessage
+from schemas.messages import KitMessage
 from streams.core.log.control import Action
 from tests.memory import run_with_crashes
 from tests.unit.lane.conftest import Lane, demand_row, item_row, progress_of

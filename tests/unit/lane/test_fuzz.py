@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from schemas.records import BalanceMessage
+from schemas.messages import BalanceMessage
 from streams.core.lane import fold, intake, owed, snapshots, stage, state, worklists
 from streams.core.lane.stage import LaneLimits
 from streams.core.log import transactions

@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from schemas.records import LaneProgress, OrderPartMessage
+from schemas.messages import LaneProgress, OrderPartMessage
 from streams.core.lane import render
 from streams.core.lane.render import LOCATION_TOPIC, PROGRESS_TOPIC
 from streams.core.lane.stage import LaneLimits

@@ -20,7 +20,8 @@ from typing import Any
 
 import msgspec
 
-from schemas.records import Bucket, ItemPart
+from schemas.messages import ItemPart
+from schemas.records import Bucket
 from streams.core.mapping.model import (
     ComponentRow,
     Evaluation,

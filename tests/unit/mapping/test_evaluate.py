@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from schemas.errors import InvalidInput
-from schemas.records import Bucket, ItemPart, LocationPart
+from schemas.messages import ItemPart, LocationPart
+from schemas.records import Bucket
 from streams.core.mapping.examples import evaluate_rows
 from streams.core.mapping.mapping import CompiledMapping, load_mapping
 from streams.core.mapping.model import ComponentRow, Evaluation, OrderRow, Posting, RowError

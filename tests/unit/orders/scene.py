@@ -5,16 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.codec import Codec
-from schemas.records import (
-    ExceptionRecord,
-    LaneProgress,
-    Order,
-    OrderPart,
-    OrderPartMessage,
-    Progress,
-    Shipment,
-    Stamps,
-)
+from schemas.messages import LaneProgress, OrderPart, OrderPartMessage
+from schemas.records import ExceptionRecord, Order, Progress, Shipment, Stamps
 from schemas.versions import version_of
 from streams.agents.orders import owning_sources
 from streams.core.orders.stage import INPUT_TOPIC, OrdersStage

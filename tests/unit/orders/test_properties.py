@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from schemas.codec import Codec
-from schemas.records import Order, OrderPart, OrderPartMessage, Shipment, Stamps
+from schemas.messages import OrderPart, OrderPartMessage
+from schemas.records import Order, Shipment, Stamps
 from schemas.versions import version_of
 from streams.core.orders.stage import INPUT_TOPIC
 from tests.memory import Crashed, run_with_crashes

@@ -19,7 +19,8 @@ import pytest
 from schemas.codec import HEADER_BYTES, Codec
 from schemas.contract import RECORDS, schema_of
 from schemas.errors import InvalidInput, PoisonRecord
-from schemas.records import Balance, BalanceMessage, Bucket, Item, Order
+from schemas.messages import Balance, BalanceMessage
+from schemas.records import Bucket, Item, Order
 from schemas.statuses import STATUSES, Deletion
 
 CODEC = Codec.local()
