@@ -145,9 +145,9 @@ class InventoryStage:
                 owed += self._withdraw_slice(working)
             elif self._recompute is not None:
                 self._recompute_slice(working, self._recompute)
-            elif self._kits.take_up(working):
+            elif self._kits.take_up(working) and self._kits.has_more:
                 more = False  # unless the list could go on
-            else:
+            else:  # also while all that are listed wait for a source: time does not
                 more = self._wake_slice(working)
             self._finish(working, owed)
             return Settled(0, _once(owed), more=more or self._has_more)

@@ -470,6 +470,25 @@ def test_a_component_that_makes_no_outputs_yet_does_not_keep_the_others_from_tel
     assert {world.now(f"K{n}") for n in range(5)} == {2}
 
 
+def test_components_that_wait_for_a_source_do_not_stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kits, "OFFERS", 2)
+    world = World(ready=())
+    for n in range(5):
+        world.kit(f"K{n}", Bolt=1, run=False)
+    world.parts[0].runtime.run()
+    world.pass_on(0)
+    component = world.parts[1]
+    ends_us = component.runtime.now_us + 3_600_000_000
+    world.say("shop", "Nut", balance("W1", "reserved", 2, "cart", expires_us=ends_us), run=False)
+    world.progress("erp", complete=False, run=False)
+    world.say("erp", "Bolt", component=True, run=False)
+    component.runtime.run(batch=11, busy=True)  # the kits in one unit, then erp begins to be read
+    assert list(component.runtime.view.scan(b"f")), "bolts wait for erp"
+    assert component.position("Nut").lines
+    component.runtime.tick(3_601)
+    assert component.position("Nut") is None, "the reservation is over"
+
+
 def test_a_change_that_alters_no_offer_tells_nobody(world: World) -> None:
     said = world.messages
     world.stock("A", 11)
