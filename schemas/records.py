@@ -276,6 +276,9 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     uncertain: bool = False
     stated_us: int = 0
     """When the stage said so, after its outputs were acknowledged."""
+    whole_topic_id: str | None = None
+    """Only of inventory: Kafka's id of the `inventory.atp.v1` in which every sku stands that its sources know in this
+    partition: what is not there no source knows.  None: they have not been read whole."""
 
 
 class PublicationState(StrEnum):

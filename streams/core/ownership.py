@@ -163,6 +163,12 @@ class Ownership(_Strict):
         """Every source that owns a bucket at this location: the promise there rests on them."""
         return frozenset(owner.source for bucket in self._owners for owner in self.owners(bucket, location))
 
+    @cached_property
+    def sku_sources(self) -> frozenset[str]:
+        """Every source from which a sku may be known: owners of buckets, of items and of kits."""
+        owners = {owner.source for lists in self._owners.values() for names in lists.values() for owner in names}
+        return frozenset({*owners, *self.items, *self.kit_owners})
+
     def attribute_owners(self, kind: str, attribute: str) -> tuple[str, ...]:
         """Owners, in order, of an order attribute; `kind` as `OrderPart.kind`: header, line or shipment."""
         section = {"header": self.orders.header, "line": self.orders.lines, "shipment": self.orders.shipments}[kind]

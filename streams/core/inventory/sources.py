@@ -168,3 +168,9 @@ def stated(state: View, source: str) -> LaneProgress | None:
     """Progress as it may be stated, from the settled state."""
     value = state.get(b"q" + source.encode())
     return decode_source(value).stated if value is not None else None
+
+
+def stated_whole(state: View, sources: Iterable[str]) -> bool:
+    """Everything these sources know stands in outputs that were acknowledged, and nothing of it is held or parked."""
+    progress = [stated(state, source) for source in sources]
+    return all(one is not None and _whole(one) and not one.uncertain for one in progress)

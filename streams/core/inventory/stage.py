@@ -25,7 +25,7 @@ from streams.core.inventory.kits import Kits, offer_message, use_message
 from streams.core.inventory.locations import Locations
 from streams.core.inventory.made import finished, load_made
 from streams.core.inventory.publish import Publisher, Rules
-from streams.core.inventory.sources import Sources, reached_message, stated
+from streams.core.inventory.sources import Sources, reached_message, stated, stated_whole
 from streams.core.inventory.state import (
     EXACT,
     LATEST_KEY,
@@ -75,10 +75,17 @@ class InventoryStage:
     input_topic = INPUT_TOPIC
     sole_writer_of = frozenset(_OWED)
 
-    def __init__(self, rules: Rules, decode: Decode, encode_output: Encode, partitions: int = 1) -> None:
-        """`partitions` of the input: with kits, each must be heard of."""
+    def __init__(
+        self,
+        rules: Rules,
+        decode: Decode,
+        encode_output: Encode,
+        partitions: int = 1,
+        promises_id: str | None = None,
+    ) -> None:
+        """`partitions` of the input: with kits, each must be heard of.  `promises_id`: Kafka's id of ATP_TOPIC."""
         self._rules, self._decode, self._encode = rules, decode, encode_output
-        self._partitions = partitions
+        self._partitions, self._promises_id = partitions, promises_id
         self.fingerprint = hashlib.sha256(
             STATE_FORMAT + rules.ownership.fingerprint + b"%d/%d" % (rules.horizon_days, rules.grace_days)
         ).digest()
@@ -391,6 +398,7 @@ class InventoryStage:
             holding=progress.holding,
             uncertain=progress.uncertain,
             stated_us=now_us,
+            whole_topic_id=self._promises_id if stated_whole(state, self._rules.ownership.sku_sources) else None,
         )
         key = f"{self.name}/{source}/{self._partition}".encode()
         return Output(PROGRESS_TOPIC, key, self._encode(PROGRESS_TOPIC, record))

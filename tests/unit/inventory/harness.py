@@ -46,6 +46,8 @@ _TYPES: dict[str, type[msgspec.Struct]] = {
     "onhand.balance.v1": BalanceMessage,
 }
 
+PROMISES_ID = "id-of-the-topic"
+
 
 def day(n: int) -> dt.date:
     """So many days from today."""
@@ -117,7 +119,7 @@ class Inventory:
             self.progress(source)
 
     def stage(self) -> InventoryStage:
-        return InventoryStage(self.rules, decode, encode, self.partitions)
+        return InventoryStage(self.rules, decode, encode, self.partitions, PROMISES_ID)
 
     def restart(self, ownership: Ownership | None = None) -> None:
         if ownership is not None:

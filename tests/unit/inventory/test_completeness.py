@@ -10,7 +10,7 @@ import pytest
 
 from schemas.messages import ItemPart
 from schemas.records import Atp, Progress
-from tests.unit.inventory.harness import OWNERSHIP, Inventory, balance, day, ownership_of
+from tests.unit.inventory.harness import OWNERSHIP, PROMISES_ID, Inventory, balance, day, ownership_of
 
 
 def promising() -> Inventory:
@@ -264,3 +264,44 @@ def test_a_state_that_missed_what_was_said_before_waits_for_a_restatement() -> N
     assert not getattr(inventory.atp("A"), "complete", False), "the WMS has not restated"
     inventory.progress("wms", version=905, restated_since=902)
     assert (inventory.atp("A").complete, inventory.now("A")) == (True, 6)
+
+
+def whole(inventory: Inventory, source: str) -> str | None:
+    """What was said last with a source's progress."""
+    latest = inventory.runtime.latest("progress.v1")[f"inventory/{source}/0".encode()]
+    assert latest is not None
+    return msgspec.msgpack.decode(latest, type=Progress).whole_topic_id
+
+
+def test_what_is_not_in_the_topic_is_known_to_nobody_only_when_every_source_has_been_read_whole() -> None:
+    inventory = Inventory(ready=["wms", "shop"])
+    inventory.say("wms", "A", balance("N", "on_hand", 10))
+    assert whole(inventory, "wms") is None  # nobody has heard of the erp
+    inventory.progress("erp", complete=False)
+    inventory.progress("wms")
+    assert whole(inventory, "wms") is None
+    inventory.progress("erp")
+    assert whole(inventory, "erp") == PROMISES_ID
+    for state in ({"holding": True}, {"uncertain": True}):
+        inventory.progress("erp", **state)
+        assert whole(inventory, "erp") is None
+        inventory.progress("wms")
+        assert whole(inventory, "wms") is None
+    inventory.progress("erp")
+    inventory.progress("wms")
+    assert whole(inventory, "wms") == PROMISES_ID
+
+
+def test_whole_is_said_behind_every_promise_that_it_covers() -> None:
+    inventory = Inventory(ready=["wms", "shop"], batch=1)
+    for n in range(700):  # more than one slice of the work list
+        inventory.say("wms", f"S{n}", balance("N", "on_hand", 1), run=False)
+    inventory.progress("erp")
+    sent = [output for output, _ in inventory.runtime.durable.sent]
+    first = next(
+        n
+        for n, output in enumerate(sent)
+        if output.topic == "progress.v1" and msgspec.msgpack.decode(output.value or b"", type=Progress).whole_topic_id
+    )
+    promised = {output.key for output in sent[:first] if output.topic == "inventory.atp.v1"}
+    assert len(promised) == 700
