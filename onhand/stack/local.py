@@ -223,14 +223,17 @@ class LocalStack:
         """
         settings = self.settings(instance=instance, **overrides)
         process = full_name(name, instance)
-        command = Command(
-            argv=(sys.executable, "-m", "onhand.cli.main", "run", *process_arguments(name)),
-            cwd=Path.cwd(),
-            environment=settings_environment(settings) | dict(environment or {}),
-            stop_signal=signal.SIGTERM,
-        )
+        command = self._run(name, settings_environment(settings) | dict(environment or {}))
         return self.supervisor.start(
             Supervised(name=process, command=lambda: command, log=self.site.logs / f"{process}.log")
+        )
+
+    def _run(self, name: str, environment: Mapping[str, str]) -> Command:
+        return Command(
+            argv=(sys.executable, "-m", "onhand.cli.main", "run", *process_arguments(name)),
+            cwd=Path.cwd(),
+            environment=environment,
+            stop_signal=signal.SIGTERM,
         )
 
     def process(self, name: str) -> Process:

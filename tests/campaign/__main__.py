@@ -16,12 +16,15 @@ import click
 import msgspec
 
 from schemas.errors import OnhandError
+from tests.campaign.broken import SHOWN
 from tests.campaign.faults import FAULTS
 from tests.campaign.rig import Rig, running_rig
 from tests.campaign.runner import Outcome, add_to_journal, read_journal, run
 from tests.campaign.scenario import Scenario, pairs, read_scenario, singles, write_scenario
 
 FAILURES = Path("build/campaign")
+TRIES = 5
+"""How often a chain without a guard gets its scenario: a kill must meet what the guard is for."""
 HELP = """Break the running chain in every way it must survive, and audit it each time.
 
 It starts the whole chain (servers, connectors, every process, a shop) on free ports with a data directory of its own,
@@ -45,6 +48,7 @@ a small disk needs root; one that steps a clock needs Debian's libfaketime.
   python -m tests.campaign --only stop:inventory        one fault on one target
   python -m tests.campaign --seed 7 --pairs             pairs only, always the same ones
   python -m tests.campaign --replay build/campaign/7003.json
+  python -m tests.campaign --break "unit marker"        the judge must find fault: every process lacks this guard
   python -m tests.campaign --journal build/campaign/journal.jsonl    go on where the last run ended
 
 Ends with 0 when every scenario was right, else with 1.
@@ -67,6 +71,7 @@ Ends with 0 when every scenario was right, else with 1.
     default=None,
     help="Every outcome is added to this file; singles that were right in it are left out.",
 )
+@click.option("--break", "broken", type=click.Choice(list(SHOWN)), help="Without this guard the judge must find fault.")
 @click.option("--list", "show_list", is_flag=True, help="Show the faults and end.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON for each outcome instead of text.")
 def main(
@@ -80,6 +85,7 @@ def main(
     items: int,
     replay: Sequence[Path],
     journal: Path | None,
+    broken: str | None,
     show_list: bool,
     as_json: bool,
 ) -> None:
@@ -91,6 +97,8 @@ def main(
             click.echo(f"{'':17} on {', '.join(kind.targets)}")
         return
     seed = random.SystemRandom().randrange(1_000) if seed is None else seed
+    if broken is not None:
+        sys.exit(0 if _is_noticed(broken, items, seed, count or TRIES) else 1)
     if replay:
         scenarios: Iterator[Scenario] = iter([read_scenario(path) for path in replay])
     else:
@@ -111,6 +119,19 @@ def main(
     if not as_json:
         _summary(outcomes)
     sys.exit(1 if any(outcome.wrong for outcome in outcomes) else 0)
+
+
+def _is_noticed(guard: str, items: int, seed: int, tries: int) -> bool:
+    """Whether the judge finds fault with a chain that lacks this guard."""
+    with running_rig(items, seed, broken=guard) as rig:
+        for number in range(tries):
+            outcome = run(rig, Scenario(seed * 1000 + number, SHOWN[guard]))
+            _tell(outcome, as_json=False)
+            if outcome.wrong:
+                click.echo(f"\nwithout {guard}: noticed in scenario {number + 1}")
+                return True
+    click.echo(f"\nwithout {guard}: not noticed in {tries} scenarios", err=True)
+    return False
 
 
 def _scenarios(

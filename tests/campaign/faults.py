@@ -125,6 +125,27 @@ def storm(rig: Rig, step: Step) -> Iterator[None]:
             stack.stop(f"{name}@{instance}")
 
 
+@contextmanager
+def overtaken(rig: Rig, step: Step) -> Iterator[None]:
+    """Held until another worker of its group has all its partitions; then it goes on, as if nothing had been."""
+    stack, successor = rig.system.stack, f"{step.target}@1"
+    held_one = stack.process(step.target)
+    owned = set(rig.health(step.target)["partitions"])
+    rig.system.start_process(step.target, instance="1")
+    try:
+        rig.wait(f"{successor} to be there", lambda: rig.health(successor)["healthy"])
+        await_condition(rig, "business:30")  # the group has shared its partitions out
+        held_one.stop()
+        try:
+            rig.wait(f"{successor} to take over", lambda: owned <= set(rig.health(successor).get("partitions", ())))
+            await_condition(rig, "business:75")
+        finally:
+            held_one.cont()
+        yield
+    finally:
+        stack.stop(successor)
+
+
 # ---------------------------------------------------------------- lines
 
 
@@ -249,6 +270,14 @@ FAULTS: dict[str, Fault] = {
             (*STAGES, "channel-shop"),
             ("now",),
             numbers={"workers": (2, 3), "blows": (3, 4), "lot": tuple(range(100))},
+            pairs=False,
+        ),
+        _fault(
+            "overtaken",
+            "SIGSTOP until another worker of its group has taken over and goes on, then SIGCONT",
+            overtaken,
+            (*STAGES, "channel-shop"),
+            ("business:75",),
             pairs=False,
         ),
         _fault(

@@ -100,15 +100,18 @@ class Rig(Chain):
 
 
 @contextmanager
-def running_rig(items: int, seed: int) -> Iterator[Rig]:
-    """The whole chain on a project folder and data directory of its own, wiped afterwards."""
+def running_rig(items: int, seed: int, broken: str | None = None) -> Iterator[Rig]:
+    """The whole chain on a project folder and data directory of its own, wiped afterwards.
+
+    `broken`: every process of onhand runs without this guard.
+    """
     folder = Path(tempfile.mkdtemp(prefix="onhand-campaign-"))
     folder.chmod(0o755)  # the databases' users must reach it
     try:
         for name in ("connect-configs", "channel-configs"):
             shutil.copytree(REPOSITORY / name, folder / "project" / name)
         project = folder / "project"
-        with CampaignSystem(folder / "data", items=items, seed=seed, project_dir=project) as system:
+        with CampaignSystem(folder / "data", items=items, seed=seed, project_dir=project, broken=broken) as system:
             rig = Rig(system, project)
             rig.wait("everything to work", rig.all_work)
             try:

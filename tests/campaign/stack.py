@@ -122,8 +122,10 @@ class Clocked:
 class RigStack(LocalStack):
     """`lines`: `<client>-kafka`, `postgres`, `mariadb`, `registry`, `shop`."""
 
-    def __init__(self, data_dir: Path, **options: Any) -> None:
+    def __init__(self, data_dir: Path, *, broken: str | None = None, **options: Any) -> None:
+        """`broken`: every process of onhand runs without this guard (`tests.campaign.broken`)."""
         super().__init__(data_dir, ports="free", restart=True, **options)
+        self._broken = broken
         self.clocks: dict[str, Clock] = {}
         self.shop_port = 0
         self._proxies = ProxyLoop()
@@ -172,6 +174,13 @@ class RigStack(LocalStack):
             environment={**(environment or {}), **(clock.environment() if clock else {})},
             **{**overrides, **proxied},
         )
+
+    def _run(self, name: str, environment: Mapping[str, str]) -> Command:
+        command = super()._run(name, environment)
+        if self._broken is None:
+            return command
+        python, _, _, *arguments = command.argv
+        return replace(command, argv=(python, "-m", "tests.campaign.broken", self._broken, *arguments))
 
     def clock(self, name: str) -> Clock:
         """From its next start on the process lives by this one."""

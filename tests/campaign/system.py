@@ -59,8 +59,11 @@ class CampaignSystem(DemoSystem):
     shop: WatchedShop
     stack: RigStack
 
-    def __init__(self, data_dir: Path, *, items: int, seed: int, project_dir: Path, **options: Any) -> None:
-        stack = RigStack(data_dir)
+    def __init__(
+        self, data_dir: Path, *, items: int, seed: int, project_dir: Path, broken: str | None = None, **options: Any
+    ) -> None:
+        """`broken`: the guard that every process of onhand runs without."""
+        stack = RigStack(data_dir, broken=broken)
         overrides = {"postgres_port": stack.lines["postgres"].port, "mariadb_port": stack.lines["mariadb"].port}
         super().__init__(data_dir, items=items, seed=seed, project_dir=project_dir, overrides=overrides, **options)
         self.stack = stack

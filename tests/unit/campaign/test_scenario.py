@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import InvalidInput
+from tests.campaign.broken import GUARDS, SHOWN
 from tests.campaign.faults import FAULTS
 from tests.campaign.observe import KINDS
+from tests.campaign.runner import Outcome, add_to_journal, read_journal
 from tests.campaign.scenario import pairs, read_scenario, singles, write_scenario
 
 EVERY = [fault.kind for fault in FAULTS.values()]
@@ -47,3 +49,19 @@ def test_another_file_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "no.json").write_text('{"seed": "five"}')
     with pytest.raises(InvalidInput, match=r"no\.json"):
         read_scenario(tmp_path / "no.json")
+
+
+def test_a_journal_holds_what_was_added_and_may_be_new(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "journal.jsonl"
+    assert read_journal(file) == []
+    first, second = (Outcome(scenario=one, wrong=["no"], recovery_s=1.5) for one in islice(pairs(5, EVERY), 2))
+    add_to_journal(file, first)
+    add_to_journal(file, second)
+    assert read_journal(file) == [first, second]
+
+
+def test_what_is_shown_to_go_wrong_without_a_guard_is_a_scenario_of_the_campaign() -> None:
+    assert SHOWN.keys() <= GUARDS.keys()
+    for step in (step for steps in SHOWN.values() for step in steps):
+        assert step.target in FAULTS[step.fault].kind.targets
+        assert {step.trigger.partition(":")[0], step.until.partition(":")[0]} <= KINDS.keys()
