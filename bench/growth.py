@@ -61,7 +61,7 @@ class Twin:
         self.rocks = PartitionStore(Path(self._folder.name) / "state", Cache(64 << 20))
         self.version = 0
         self.offset = 0
-        self._unit(self.memory, lambda view: stage.open(view, 0, None, None, now_us), render=False)
+        self._unit(self.memory, lambda view: stage.open(view, 0, None, None, now_us, 0), render=False)
 
     def close(self) -> None:
         self.rocks.close()

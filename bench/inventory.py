@@ -92,7 +92,7 @@ def measure(messages: list[BalanceMessage], batch: int, contracts: bool) -> dict
         for n, (message, value) in enumerate(zip(messages, values, strict=True))
     ]
     view = MemoryView()
-    stage.open(view, 0, None, None, NOW_US)
+    stage.open(view, 0, None, None, NOW_US, 0)
     outputs = units = state_bytes = at = 0
     started = time.process_time()
     while at < len(records):

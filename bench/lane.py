@@ -183,7 +183,7 @@ def main() -> None:
     for source, make in (("erp", erp), ("wms", wms)):
         mapping = load_mapping(CONFIGS / source)
         stage, view = LaneStage(source, mapping, Codec.local().encode), MemoryView()
-        settled = stage.open(view, 0, None, None, 0)
+        settled = stage.open(view, 0, None, None, 0, 0)
         list(stage.render(view, settled.owed, 1, 0))
         drive(stage, view, first(source, list(mapping.tables)).records, 2)
         log = make(rows)

@@ -220,6 +220,7 @@ class MemoryRuntime:
             last.memo if last else None,
             last.fingerprint if last else None,
             self.now_us,
+            len(self.durable.inputs),
         )
         assert opened.consumed == 0, "open consumes nothing"
         self._close(replace(opened, owed=tuple(dict.fromkeys((*marker.owed, *opened.owed)))))

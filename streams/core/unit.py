@@ -93,8 +93,11 @@ class Stage(Protocol):
     fingerprint: bytes
     """Of mapping and rules; kept in the marker and handed to `open`, so that a changed one can be acted upon."""
 
-    def open(self, state: View, partition: int, memo: bytes | None, fingerprint: bytes | None, now_us: int) -> Settled:
-        """Take a partition over.  `memo` and `fingerprint` are the last marker's, None when there is none."""
+    def open(
+        self, state: View, partition: int, memo: bytes | None, fingerprint: bytes | None, now_us: int, end: int
+    ) -> Settled:
+        """Take a partition over.  `memo` and `fingerprint` are the last marker's, None when there is none; `end` is the
+        input's end offset now."""
 
     def work(self, state: View, records: Sequence[InputRecord], now_us: int) -> Settled:
         """Fold the next records.  `consumed` 0 means: nothing closed yet, hand me more."""

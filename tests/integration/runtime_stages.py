@@ -57,7 +57,9 @@ class _Counting:
         self.partition = 0
         self.count = 0
 
-    def open(self, state: View, partition: int, memo: bytes | None, fingerprint: bytes | None, now_us: int) -> Settled:
+    def open(
+        self, state: View, partition: int, memo: bytes | None, fingerprint: bytes | None, now_us: int, end: int
+    ) -> Settled:
         self.partition = partition
         self.count = int(memo or b"0")
         return Settled(memo=self._memo())

@@ -40,7 +40,7 @@ inventory: {on_hand: [wms], on_hold: [wms], safety_stock: [erp], demand: [erp], 
 orders: {header: [erp], lines: [erp], shipments: [erp]}
 """)
 RULES = Rules(OWNERSHIP, horizon_days=90, grace_days=7)
-LIMITS = LaneLimits(transaction_rows=8)
+LIMITS = LaneLimits(transaction_rows=8, truncate_hold_s=4)
 SKUS = ("A", "B", "C", "D")
 encode = msgspec.msgpack.Encoder().encode
 _DECODERS = {
@@ -223,7 +223,8 @@ class Chain:
             self.flow()
             if not self._act(read_anew):
                 break
-        self.pass_time(LIMITS.truncate_hold_s)
+        for _ in range(LIMITS.truncate_hold_s):
+            self.pass_time(1)
         for database in self.databases.values():
             database.heartbeat(action=True)
             database.copy(1 << 30)

@@ -149,7 +149,7 @@ class PartitionOwner:
                 recovery, standing, end, forgotten = await asyncio.to_thread(self._recover)
             if self.released:
                 return
-            self._input_id, position = await asyncio.to_thread(self._check_input, standing.marker)
+            self._input_id, position, input_end = await asyncio.to_thread(self._check_input, standing.marker)
             late, seen = await asyncio.to_thread(self._check_outputs, standing.marker)
             epoch = next_epoch(max(recovery.top.epoch, seen, forgotten), ports.now_us())
             tenure = self._tenure = Tenure(
@@ -162,9 +162,8 @@ class PartitionOwner:
             view = UnitView(self.store)
             # a claim that no unit followed has nothing of the stage yet
             known = last if last and last.fingerprint else None
-            settled = self.stage.open(
-                view, partition, known.memo if known else None, known.fingerprint if known else None, ports.now_us()
-            )
+            memo, fingerprint = (known.memo, known.fingerprint) if known else (None, None)
+            settled = self.stage.open(view, partition, memo, fingerprint, ports.now_us(), input_end)
             self.position = self.needed = position
             owed = dict.fromkeys((*(last.owed if last else ()), *late))
             self._restate = owed
@@ -200,8 +199,8 @@ class PartitionOwner:
                 recovery.feed(run)
             return recovery, recovery.finish(), end, forgotten
 
-    def _check_input(self, marker: Marker | None) -> tuple[str, int]:
-        """(topic id, offset to start at).  Raises Fatal when records between the marker and the input are gone."""
+    def _check_input(self, marker: Marker | None) -> tuple[str, int, int]:
+        """(topic id, offset to start at, end offset).  Raises Fatal when records between marker and input are gone."""
         topic, partition = self.stage.input_topic, self.partition
         found = self.ports.desk.describe(topic)
         if found is None:
@@ -209,7 +208,7 @@ class PartitionOwner:
         low, high = self.ports.reader.bounds(topic, partition)
         mark = marker.inputs.get(topic) if marker else None
         if mark is None:
-            return found[0], low
+            return found[0], low, high
         what = f"{self.name}: the state stands at offset {mark.offset} of {topic}-{partition}, but"
         if mark.topic_id != found[0]:
             raise Fatal(
@@ -221,7 +220,7 @@ class PartitionOwner:
                 f"{what} the topic holds {low} to {high}: retention removed what was not read yet. Reset this stage "
                 f"(delete {self.ports.changelog}) and snapshot its sources again"
             )
-        return found[0], mark.offset
+        return found[0], mark.offset, high
 
     def _check_outputs(self, marker: Marker | None) -> tuple[list[bytes], int]:
         """Owed keys of what stands in our outputs behind the last marker, and the greatest epoch seen there."""

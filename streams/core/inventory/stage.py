@@ -102,7 +102,9 @@ class InventoryStage:
 
     # -- Stage
 
-    def open(self, state: View, partition: int, memo: bytes | None, fingerprint: bytes | None, now_us: int) -> Settled:
+    def open(
+        self, state: View, partition: int, memo: bytes | None, fingerprint: bytes | None, now_us: int, end: int
+    ) -> Settled:
         """Take the partition over; under other rules than the last owner's every sku is recomputed."""
         self._partition = partition
         self._locations = Locations(state, self._rules.ownership, self._calendar, partition)

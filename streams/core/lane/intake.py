@@ -143,7 +143,7 @@ class Intake:
         self._forget_waiting(entry.name)
         table = fold.memo.tables[entry.name]
         if entry.safety and table.rows and not table.held_until_us:
-            table.held_rows, table.held_until_us = table.rows, fold.now_us + self._hold_us
+            table.held_rows, table.held_until_us = table.rows, fold.memo.passed_us + self._hold_us
         for touched in [t for t in fold.touched.values() if t.entry is entry]:
             fold.delete(touched, truncated=True)
         prefix = b"r" + entry.prefix

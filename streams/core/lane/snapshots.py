@@ -190,7 +190,7 @@ def holding(memo: Memo) -> bool:
         or memo.snapshot_required
         or memo.passing is not None
         or memo.restating is not None
-        or memo.history_until_us > 0
+        or memo.history_until > 0
         or any(table.held_until_us or table.sweep_asks for table in memo.tables.values())
     )
 
@@ -204,10 +204,9 @@ def uncertain(memo: Memo) -> bool:
     )
 
 
-def end_holds(memo: Memo, limit_us: int, now_us: int) -> None:
-    """After TRUNCATE increases wait until as many rows are back, or for the time limit; no longer than that either
-    when the clock is set back."""
+def end_holds(memo: Memo, limit_us: int) -> None:
+    """After TRUNCATE increases wait until as many rows are back, or for the time limit."""
     for table in memo.tables.values():
-        table.held_until_us = min(table.held_until_us, now_us + limit_us)
-        if table.held_until_us and (table.rows >= table.held_rows or now_us >= table.held_until_us):
+        table.held_until_us = min(table.held_until_us, memo.passed_us + limit_us)  # releases before: an instant
+        if table.held_until_us and (table.rows >= table.held_rows or memo.passed_us >= table.held_until_us):
             table.held_until_us = table.held_rows = 0

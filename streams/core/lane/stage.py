@@ -46,7 +46,7 @@ SWITCH_RECORDS = 100_000
 END_OF_LOG_US = 5_000_000
 """Nothing came for so long: the log has no more, its connector is down."""
 TICK_US = 2_000_000
-"""More than this does not pass between two ticks that bring nothing; what the clock shows beyond it, it was set by."""
+"""More than this does not pass between two looks at the clock; what it shows beyond, it was set by."""
 PROGRESS = encode_owed(ProgressOwed())
 
 
@@ -87,7 +87,7 @@ class LaneStage:
         self._load_fold: Fold | None = None
         self._waiting: set[bytes] = set()
         self._closed: list[str] = []
-        self._opened_us = self._looked_us = self._idle_us = 0
+        self._opened_us = self._looked_us = self._worked_us = 0
         self._version: int | None = None
         """Newest version rendered; known after the first unit."""
         self._events: list[Event] = []
@@ -100,14 +100,15 @@ class LaneStage:
 
     # -- Stage
 
-    def open(self, state: View, partition: int, memo: bytes | None, fingerprint: bytes | None, now_us: int) -> Settled:
+    def open(
+        self, state: View, partition: int, memo: bytes | None, fingerprint: bytes | None, now_us: int, end: int
+    ) -> Settled:
         """Raises Fatal for a memo that cannot be read."""
         if partition != 0:
             raise Fatal(f"{self.input_topic} has more than one partition: a source log is totally ordered, make it 1")
         self._opened_us = self._looked_us = now_us
-        self._idle_us = 0
         if memo is None:
-            self._memo = Memo(self._mapping.fingerprint, tables=self._new_tables(), history_until_us=now_us)
+            self._memo = Memo(self._mapping.fingerprint, tables=self._new_tables(), history_until=end)
         else:
             try:
                 self._memo = load_memo(memo)
@@ -115,6 +116,9 @@ class LaneStage:
                 raise Fatal(
                     f"{self.name}: the marker's memo cannot be read ({error}); remove its state to begin anew"
                 ) from None
+        if self._memo.history_until_us:
+            self._memo.history_until, self._memo.history_until_us = end, 0
+        self._worked_us = self._memo.passed_us
         self.fingerprint = self._memo.mapping
         self._events, self._first_offset = [], -1
         self._waiting = waiting_queues(state, self._memo.superseded)
@@ -128,7 +132,7 @@ class LaneStage:
         if not records:
             return Settled(memo=dump_memo(memo))
         self._look_at_clock(now_us)
-        self._idle_us = 0
+        self._worked_us = memo.passed_us
         events = self._decoded(records)
         fold = self._fold(state, now_us)
         if memo.mapping != self._mapping.fingerprint and not self._switch(fold, events, records):
@@ -158,8 +162,8 @@ class LaneStage:
         if not consumed:
             return Settled(memo=dump_memo(memo))
         memo.offset = records[consumed - 1].offset + 1
-        if records[consumed - 1].timestamp_us >= memo.history_until_us:
-            memo.history_until_us = 0
+        if memo.offset >= memo.history_until:
+            memo.history_until = 0
         fold.settle()
         self._watch(intake.rows + intake.poisoned, fold.bad_rows + intake.poisoned)
         self._require_snapshot(fold, events[:consumed])
@@ -186,8 +190,8 @@ class LaneStage:
                     fold.dirty.balance(balance, NO_STAMP)
             fold.settle()
         self._look_at_clock(now_us)
-        if self._idle_us >= END_OF_LOG_US:
-            self._memo.history_until_us = 0
+        if self._memo.passed_us - self._worked_us >= END_OF_LOG_US:
+            self._memo.history_until = 0
         self._forget_closed(state)
         self._count_waiting(fold)
         due = is_over(self._stated_us, self._limits.progress_ms * 1000, now_us)
@@ -287,7 +291,7 @@ class LaneStage:
 
     def _close(self, fold: Fold, owed: list[bytes], consumed: int, *, progress: bool) -> Settled:
         memo = self._memo
-        end_holds(memo, self._limits.truncate_hold_s * 1_000_000, fold.now_us)
+        end_holds(memo, self._limits.truncate_hold_s * 1_000_000)
         if memo.silent:
             fold.dirty.forget_outputs()
         changed, put_off = fold.dirty.leave(fold.state, later=memo.owing or blocked(memo))
@@ -312,12 +316,9 @@ class LaneStage:
     # -- watching
 
     def _look_at_clock(self, now_us: int) -> None:
-        """Idle time is the sum of what passes from tick to tick: a step of the clock is not the end of the log."""
-        memo, passed_us = self._memo, now_us - self._looked_us
+        """A step of the clock is neither the end of the log nor that of a hold."""
+        self._memo.passed_us += min(max(now_us - self._looked_us, 0), TICK_US)
         self._looked_us = now_us
-        self._idle_us += min(max(passed_us, 0), TICK_US)
-        if passed_us < 0:
-            memo.history_until_us = min(memo.history_until_us, now_us)
 
     def _watch(self, rows: int, bad: int) -> None:
         """Stop when most of what arrives is bad, before the unit is settled."""

@@ -113,7 +113,7 @@ class TableState(msgspec.Struct, array_like=True):
     held_rows: int = 0
     """Rows before the last TRUNCATE: increases wait until so many are back …"""
     held_until_us: int = 0
-    """… or until then; 0: not held."""
+    """… or until `Memo.passed_us` is so much; 0: not held."""
     sweep_asks: bool = False
     """A sweep of much of the table, or a table the snapshot skipped, waits for a person."""
 
@@ -176,11 +176,15 @@ class Memo(msgspec.Struct, array_like=True):
     reading: dict[str, Reading] = msgspec.field(default_factory=dict)
     """By table: the incremental snapshot that reads it."""
     history_until_us: int = 0
-    """A state that begins anew runs through what the log has kept: what was written before this instant is history, and
-    increases wait until it is in; 0: it is."""
+    """What releases before wrote in place of `history_until`: an instant; 0: none."""
     stored: tuple[str, ...] | None = None
     """While deferred, and until `evaluating` is done: the tables with rows that are only stored, because what they join
     had not been read; all others have been evaluated as they came.  None: that is true of any table."""
+    history_until: int = 0
+    """A state that begins anew runs through what the log has kept: what stands before this offset is history, and
+    increases wait until it is in; 0: it is."""
+    passed_us: int = 0
+    """Time that has passed while somebody looked, from tick to tick: the clock may be set, and this goes on evenly."""
 
     def read(self) -> frozenset[str] | None:
         """While rows are only stored: the tables that have been read, so that a row which joins no other is evaluated

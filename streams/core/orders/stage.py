@@ -100,7 +100,9 @@ class OrdersStage:
 
     # -- the unit
 
-    def open(self, state: View, partition: int, memo: bytes | None, fingerprint: bytes | None, now_us: int) -> Settled:
+    def open(
+        self, state: View, partition: int, memo: bytes | None, fingerprint: bytes | None, now_us: int, end: int
+    ) -> Settled:
         self._partition = partition
         self._sources = load_sources(state)
         self._unstated = {source for source, known in self._sources.items() if known.received != known.stated}

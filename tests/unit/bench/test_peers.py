@@ -56,7 +56,7 @@ def of_step(records: list[InputRecord]) -> Sums:
 
 def of_lane(records: list[InputRecord]) -> Sums:
     stage, view = LaneStage("wms", load_mapping(lane.CONFIGS / "wms"), Codec.local().encode), MemoryView()
-    stage.open(view, 0, None, None, 0)
+    stage.open(view, 0, None, None, 0, 0)
     lane.drive(stage, view, records, 1)
     sums = Sums()
     for key, stored in view.store.pairs.items():

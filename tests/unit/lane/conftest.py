@@ -93,6 +93,11 @@ class Lane:
         self.runtime.tick()
         return self.received()
 
+    def pass_time(self, seconds: int) -> None:
+        """Second by second, as an owner notices it."""
+        for _ in range(seconds):
+            self.runtime.tick(1)
+
     def received(self) -> Receiver:
         receiver = Receiver()
         for output, version in self.runtime.durable.sent:

@@ -28,6 +28,7 @@ from tests.unit.lane.conftest import Lane, demand_row, item_row, stock_row
 from tests.unit.lane.toy import ToyMapping, tables
 
 Z_TOTAL = Decimal(100)
+HOLD_S = 2
 Key = tuple[str, str, str, str | None]
 Rows = dict[str, dict[int, dict[str, Any]]]
 
@@ -63,7 +64,8 @@ class History:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.lane = Lane(
-            limits=LaneLimits(transaction_rows=8, waits_after_s=10**6), batch=self.random.choice((3, 17, 200))
+            limits=LaneLimits(transaction_rows=8, waits_after_s=10**6, truncate_hold_s=HOLD_S),
+            batch=self.random.choice((3, 17, 200)),
         )
         self.rows: Rows = {name: {} for name in tables()}
         self.rows["toy.item"] = {0: item_row(0, "Z"), 1: item_row(1, "A"), 2: item_row(2, "B")}
@@ -109,7 +111,7 @@ class History:
                 self.work()
         self.lane.log.transaction(("u", "toy.item", self.rows["toy.item"][0]))
         self.work()
-        self.lane.runtime.tick(LaneLimits().truncate_hold_s)
+        self.lane.runtime.tick(HOLD_S)
 
     def work(self) -> None:
         self.lane.feed()

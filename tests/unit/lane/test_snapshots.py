@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from streams.core.lane.fold import Entry, Fold
+from streams.core.lane.state import dump_memo, load_memo
 from streams.core.log.control import Action
 from tests.unit.lane.conftest import Lane, demand_row, item_row, progress_of, raw, stock_row
 from tests.unit.lane.toy import tables
@@ -238,28 +240,31 @@ def test_after_a_lost_state_receivers_withdraw_what_the_new_snapshot_does_not_ha
     assert list(fresh.run().quantities()) == [("A", "*", "demand", "SO-2")]
 
 
-def test_a_state_that_begins_anew_holds_increases_until_history_is_in(lane: Lane) -> None:
+def begun_anew(lane: Lane, replayed: int = -3) -> None:
+    """A state that was lost has folded so many records of its log and holds."""
     lane.start({"toy.demand": [demand_row(1, "A", "1")]})
     lane.log.transaction(("u", "toy.demand", demand_row(1, "A", "3")))
     lane.run()
     lane.runtime.durable.changelog.clear()
-    lane.runtime.now_us += 3_600_000_000
     lane.runtime.restart()
-    lane.runtime.run(batch=7)
+    records, lane.runtime.durable.inputs = lane.runtime.durable.inputs, lane.runtime.durable.inputs[:replayed]
+    lane.runtime.run()
     assert progress_of(lane) == (True, True, False), "the log's past is no promise"
+    lane.runtime.durable.inputs = records
+
+
+def test_a_state_that_begins_anew_holds_increases_until_history_is_in(lane: Lane) -> None:
+    begun_anew(lane)
     lane.runtime.restart()
-    lane.log.heartbeat()
-    lane.run()
+    assert progress_of(lane) == (True, True, False)
+    lane.runtime.run()
     assert progress_of(lane) == (True, False, False)
     assert lane.received().quantities()[("A", "*", "demand", "SO-1")] == Decimal(3)
 
 
-def test_a_state_that_begins_anew_from_a_log_whose_connector_is_down_comes_to_its_end(lane: Lane) -> None:
-    lane.start({"toy.demand": [demand_row(1, "A", "1")]})
-    lane.runtime.durable.changelog.clear()
-    lane.runtime.now_us += 3_600_000_000
-    lane.runtime.restart()
-    lane.runtime.run()
+def test_a_state_that_begins_anew_from_a_log_that_ends_within_a_transaction_comes_to_its_end(lane: Lane) -> None:
+    begun_anew(lane, replayed=-1)
+    del lane.runtime.durable.inputs[-1]
     for _ in range(4):
         lane.runtime.tick(1)
     assert progress_of(lane) == (True, True, False)
@@ -267,45 +272,37 @@ def test_a_state_that_begins_anew_from_a_log_whose_connector_is_down_comes_to_it
     assert progress_of(lane) == (True, False, False)
 
 
-def begun_anew(lane: Lane, replayed: int) -> None:
-    """A state that was lost has folded so many records of its log and holds."""
-    lane.start({"toy.demand": [demand_row(1, "A", "1")]})
-    lane.log.transaction(("u", "toy.demand", demand_row(1, "A", "3")))
-    lane.run()
-    records, lane.runtime.durable.inputs = lane.runtime.durable.inputs, lane.runtime.durable.inputs[:replayed]
-    lane.runtime.durable.changelog.clear()
-    lane.runtime.now_us += 3_600_000_000
-    lane.runtime.restart()
-    lane.runtime.run()
-    assert progress_of(lane) == (True, True, False)
-    lane.runtime.durable.inputs = records
-
-
-@pytest.mark.parametrize("step_s", [-0.001, -20.0, 20.0, 7200.0])
-def test_a_clock_that_steps_does_not_end_the_hold_in_the_middle_of_history(lane: Lane, step_s: float) -> None:
-    begun_anew(lane, replayed=-3)
-    lane.runtime.tick(step_s)
-    assert progress_of(lane) == (True, True, False), "the log has more"
-    lane.runtime.run()
+@pytest.mark.parametrize("at_work", [False, True])
+@pytest.mark.parametrize("step_s", [-0.001, -20.0, -7200.0, 20.0, 7200.0])
+def test_a_clock_that_steps_does_not_end_the_hold_in_the_middle_of_history(
+    lane: Lane, step_s: float, at_work: bool
+) -> None:
+    begun_anew(lane)
+    records, lane.runtime.durable.inputs = lane.runtime.durable.inputs, lane.runtime.durable.inputs[:-2]
+    lane.runtime.now_us += int(step_s * 1_000_000)
+    if at_work:
+        lane.runtime.run()
+    else:
+        lane.runtime.tick(0)
     for _ in range(2):
-        lane.runtime.tick(2)
-    assert progress_of(lane) == (True, True, False), "work begins the count anew"
-    lane.runtime.tick(1)
+        lane.runtime.tick(1)
+    assert progress_of(lane) == (True, True, False), "the log has more"
+    lane.runtime.durable.inputs = records
+    lane.runtime.run()
     assert progress_of(lane) == (True, False, False)
 
 
-@pytest.mark.parametrize("at_work", [False, True])
-def test_a_state_that_began_under_a_clock_set_back_since_waits_no_longer_than_that(lane: Lane, at_work: bool) -> None:
-    begun_anew(lane, replayed=-3)
-    lane.runtime.now_us -= 1_800_000_000
-    if at_work:
-        lane.run()
-    else:
-        lane.runtime.tick(0)
+def test_a_state_of_a_release_that_went_by_instants_holds_until_what_the_log_has_now_is_in(lane: Lane) -> None:
+    begun_anew(lane)
+    changes, marker = lane.runtime.durable.changelog[-1]
+    memo = load_memo(marker.memo or b"")
+    memo.history_until_us, memo.history_until = 1_764_000_000_000_000, 0
+    lane.runtime.durable.changelog[-1] = changes, replace(marker, memo=dump_memo(memo))
+    lane.runtime.restart()
+    lane.runtime.tick(1)
     assert progress_of(lane) == (True, True, False)
-    lane.log.heartbeat()
-    lane.run()
-    assert progress_of(lane) == (True, False, False), "written after it began"
+    lane.runtime.run()
+    assert progress_of(lane) == (True, False, False)
 
 
 def test_complete_is_not_taken_back_by_a_restart(lane: Lane) -> None:

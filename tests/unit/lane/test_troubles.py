@@ -420,7 +420,7 @@ def test_an_unreadable_control_record_is_an_exception(lane: Lane) -> None:
 
 def test_a_source_log_has_one_partition() -> None:
     with pytest.raises(Fatal, match="one partition"):
-        LaneStage("toy", ToyMapping(), encode).open(Lane().runtime.view, 1, None, None, 0)
+        LaneStage("toy", ToyMapping(), encode).open(Lane().runtime.view, 1, None, None, 0, 0)
 
 
 def test_a_sku_with_very_many_balances_leaves_in_parts_of_one_version() -> None:

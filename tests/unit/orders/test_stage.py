@@ -359,7 +359,7 @@ def test_a_late_write_of_a_former_owner_can_be_rendered_again() -> None:
     scene.say("wms", shipment(quantity="1"))
     scene.run()
     stage = scene.stage()
-    stage.open(scene.runtime.view, 0, None, None, 0)
+    stage.open(scene.runtime.view, 0, None, None, 0, 0)
     keys = [
         stage.owed_for("order.v1", b"SO-1"),
         stage.owed_for("shipment.v1", b"SHP-1"),

@@ -98,7 +98,9 @@ class Groups:
         self.opened: list[bytes | None] = []
         self.outputs: Callable[[bytes], list[Output]] = lambda key: [Output("out", key, b"v", 0)]
 
-    def open(self, state: View, partition: int, memo: bytes | None, fingerprint: bytes | None, now_us: int) -> Settled:
+    def open(
+        self, state: View, partition: int, memo: bytes | None, fingerprint: bytes | None, now_us: int, end: int
+    ) -> Settled:
         self.opened.append(memo)
         return Settled(memo=memo or b"")
 
