@@ -34,6 +34,7 @@ def membership_of_a_held_worker(patch: Patch) -> None:
 GUARDS = {**mutations.GUARDS, "membership of a held worker": membership_of_a_held_worker}
 
 SHOWN: dict[str, tuple[Step, ...]] = {
+    "resend mark": (Step("resend", "connect", "unflushed:erp:12", "back:connect"),),
     "unit marker": (
         Step("transaction", "erp", "told:20", "now", {"rows": 30_000}),
         Step("kill", "source-erp", "log:erp:6000", "back:source-erp"),

@@ -12,6 +12,9 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from onhand.demo.traffic import Traffic
 from onhand.stack.records import Row, State
+from schemas.reader import read_topic
+from schemas.records import Progress
+from schemas.registry import connected_codec
 from tests.campaign.system import CampaignSystem, Probe, reserve_probes
 from tests.faults.chain import Chain
 
@@ -78,6 +81,13 @@ class Rig(Chain):
             return int(self._watermarks.get_watermark_offsets(TopicPartition(topic, partition), timeout=1.0)[1])
         except KafkaException:
             return None
+
+    def claims(self, source: str) -> list[str]:
+        """The source positions that a lane has stated, oldest first, as far as compaction has left them."""
+        settings = self.system.settings
+        codec = connected_codec(settings.registry_url)
+        records = read_topic(settings.kafka, "progress.v1", codec, key=f"lane/{source}/0")
+        return [record.value.source_position for record in records if isinstance(record.value, Progress)]
 
     def state_of(self, name: str) -> Path:
         """The folder of a process's state."""

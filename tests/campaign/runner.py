@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
@@ -13,7 +13,9 @@ from pathlib import Path
 import msgspec
 
 from onhand.demo.audit import compare_shop
+from onhand.demo.system import SOURCES
 from onhand.demo.traffic import Pace, Traffic
+from streams.core.log.position import NOWHERE, reached
 from tests.campaign.faults import FAULTS, Fault
 from tests.campaign.observe import await_condition
 from tests.campaign.rig import Rig
@@ -132,7 +134,7 @@ def _traffic(rig: Rig, seed: int, broken: set[str]) -> Iterator[None]:
 
 
 def judge(rig: Rig) -> list[str]:
-    """Position and promise as the rows say, the shop as promised, nothing left open, no version accepted backwards."""
+    """Position and promise as the rows say, the shop as promised, nothing left open, no claim taken back."""
     wrong = rig.differences()
     left = [one for one in rig.exceptions() if one.stage in ("lane", "channel")]
     wrong += [f"open: {one.id}: {one.detail}" for one in left]
@@ -140,7 +142,20 @@ def judge(rig: Rig) -> list[str]:
     promises = rig.system.newest("inventory.atp.v1")
     naive: dict[str, Decimal] = dict(witness.last)
     wrong += [f"a shop that looks at no version: {one}" for one in compare_shop(promises, naive)]
+    for source in SOURCES:
+        wrong += [f"lane {source}: {one}" for one in taken_back(rig.claims(source))]
     return wrong
+
+
+def taken_back(claims: Iterable[str]) -> list[str]:
+    """Source positions that a lane stated after a later one: it had said that every commit up to there was in."""
+    furthest, back = NOWHERE, []
+    for claim in claims:
+        if reached(claim, furthest):
+            furthest = claim
+        else:
+            back.append(f"{claim} stated after {furthest}")
+    return back
 
 
 def _may_be_late(scenario: Scenario) -> bool:

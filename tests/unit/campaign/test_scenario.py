@@ -11,7 +11,7 @@ from schemas.errors import InvalidInput
 from tests.campaign.broken import GUARDS, SHOWN
 from tests.campaign.faults import FAULTS
 from tests.campaign.observe import KINDS
-from tests.campaign.runner import Outcome, add_to_journal, read_journal
+from tests.campaign.runner import Outcome, add_to_journal, read_journal, taken_back
 from tests.campaign.scenario import pairs, read_scenario, singles, write_scenario
 
 EVERY = [fault.kind for fault in FAULTS.values()]
@@ -65,3 +65,9 @@ def test_what_is_shown_to_go_wrong_without_a_guard_is_a_scenario_of_the_campaign
     for step in (step for steps in SHOWN.values() for step in steps):
         assert step.target in FAULTS[step.fault].kind.targets
         assert {step.trigger.partition(":")[0], step.until.partition(":")[0]} <= KINDS.keys()
+
+
+def test_a_claim_is_taken_back_when_less_is_stated_later() -> None:
+    assert taken_back(["", "lsn:5", "lsn:5", "lsn:9", "lsn:10"]) == []
+    assert taken_back(["lsn:9", "lsn:10", "lsn:9", "lsn:11"]) == ["lsn:9 stated after lsn:10"]
+    assert taken_back(["binlog:000002:4", "binlog:000001:900"]) == ["binlog:000001:900 stated after binlog:000002:4"]
