@@ -9,7 +9,6 @@ starts again from its own directory is the same member of the group, and disturb
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import signal
 import subprocess
@@ -26,10 +25,10 @@ import click
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+from bench.output import broker, show
 from streams.agents.runtime.marker import changelog_topic
 from tests.integration.runtime_harness import wait_for
 from tests.integration.runtime_stages import PARTITIONS, Row, load_part, pack
-from tests.stack import local_stack
 
 KEYS = 400
 DEADLINE_S = 90.0
@@ -160,15 +159,9 @@ def measure(kafka: str, session_s: float = 10.0, rate: float = 100.0) -> dict[st
 @click.option("--json", "as_json", is_flag=True)
 def main(kafka: str | None, session: float, rate: float, as_json: bool) -> None:
     """Longest silence of a partition when a worker joins, leaves, dies or comes back."""
-    with contextlib.ExitStack() as stack:
-        if kafka is None:
-            kafka = stack.enter_context(local_stack(components=("kafka",))).settings().kafka
-        found = measure(kafka, session, rate)
-    if as_json:
-        click.echo(json.dumps(found))
-        return
-    for what, silence in found.items():
-        click.echo(f"{what:40} {silence}")
+    with broker(kafka) as servers:
+        found = measure(servers, session, rate)
+    show(found, as_json=as_json)
 
 
 if __name__ == "__main__":

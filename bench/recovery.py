@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import re
 import shutil
 import signal
@@ -32,6 +31,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from rocksdict import Cache
 
+from bench.output import broker, show
 from onhand.collector import collect_seldom
 from streams.agents.runtime.log_reader import LogReader
 from streams.agents.runtime.marker import WRITER_HEADER, ChangelogRun, InputMark, Standing, Writer, changelog_topic
@@ -39,7 +39,6 @@ from streams.agents.runtime.store import PartitionStore
 from streams.agents.runtime.tenure import Tenure
 from streams.agents.runtime.topic_desk import TopicDesk
 from tests.integration.runtime_stages import PARTITIONS, PartSum, Row, load_part, pack
-from tests.stack import local_stack
 
 UNIT_ROWS = 2000
 TARGETS = {"warm_s": 2.0, "cold_s": 6.0, "rss_mb": 200}
@@ -252,17 +251,11 @@ def case_of(text: str) -> tuple[int, int]:
 @click.option("--json", "as_json", is_flag=True)
 def main(kafka: str | None, keys: int, cases: tuple[str, ...], as_json: bool) -> None:
     """Time from a process's start to its first right publication."""
-    with contextlib.ExitStack() as stack:
-        if kafka is None:
-            kafka = stack.enter_context(local_stack(components=("kafka",))).settings().kafka
+    with broker(kafka) as servers:
         result = measure(
-            kafka, keys, [case_of(each) for each in cases] or CASES, tell=lambda line: click.echo(line, err=True)
+            servers, keys, [case_of(each) for each in cases] or CASES, tell=lambda line: click.echo(line, err=True)
         )
-    if as_json:
-        click.echo(json.dumps(result))
-        return
-    for name, value in result.items():
-        click.echo(f"{name:28} {value}")
+    show(result, as_json=as_json)
 
 
 if __name__ == "__main__":

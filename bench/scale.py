@@ -48,6 +48,7 @@ CHANGES = 3_000
 """Changes of one sample."""
 SLICE = 20_000
 DAYS = 14
+SIZES = (10_000, 100_000, 1_000_000)
 CODEC = Codec.local()
 
 Records = list[tuple[bytes | None, bytes]]
@@ -55,7 +56,7 @@ Made = TypeVar("Made")
 
 
 def sizes(largest: int) -> tuple[int, ...]:
-    return tuple(size for size in (10_000, 100_000, 1_000_000) if size <= largest)
+    return tuple(size for size in SIZES if size <= largest)
 
 
 def both(twin: Twin, make: Callable[[], Records]) -> tuple[float, float]:
@@ -372,7 +373,13 @@ SCENARIOS: dict[str, Callable[[int], list[Growth]]] = {
 
 
 @click.command()
-@click.option("--largest", default=1_000_000, show_default=True, help="Of rows, skus, orders and keys.")
+@click.option(
+    "--largest",
+    type=click.IntRange(min=SIZES[1]),
+    default=SIZES[-1],
+    show_default=True,
+    help="Of rows, skus, orders and keys; an exponent needs two sizes.",
+)
 @click.option("--only", multiple=True, type=click.Choice(list(SCENARIOS)), help="Repeatable.")
 @click.option("--json", "as_json", is_flag=True)
 def main(largest: int, only: tuple[str, ...], as_json: bool) -> None:

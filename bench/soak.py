@@ -9,7 +9,6 @@ and is what is measured.  Changelogs and positions are compacted all the while, 
 
 from __future__ import annotations
 
-import json
 import statistics
 import threading
 import time
@@ -19,13 +18,13 @@ import click
 import psutil
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
 
+from bench.output import broker, show
 from schemas.errors import EnvironmentFault
 from streams.agents.runtime.log_reader import LogReader
 from streams.agents.runtime.marker import changelog_topic
 from streams.agents.runtime.topic_desk import CHANGELOG_CONFIG
 from tests.integration.runtime_harness import KINDS, Harness, WorkerId
 from tests.integration.runtime_stages import PARTITIONS
-from tests.stack import local_stack
 
 WORKERS = {"rows": 2, "positions": 3}
 SAMPLE_S = 10.0
@@ -141,8 +140,8 @@ class Watch(threading.Thread):
 @click.option("--json", "as_json", is_flag=True)
 def main(minutes: float, rate: int, every: float, seed: int, as_json: bool) -> None:
     """Run, judge, and say whether memory and file descriptors stayed where they were."""
-    with local_stack(components=("kafka",)) as stack:
-        soak = Soak(stack.settings().kafka, seed, rate=rate, minutes=minutes, every_s=every)
+    with broker(None) as kafka:
+        soak = Soak(kafka, seed, rate=rate, minutes=minutes, every_s=every)
         watch = Watch(soak)
         watch.start()
         begun = time.monotonic()
@@ -166,11 +165,7 @@ def main(minutes: float, rate: int, every: float, seed: int, as_json: bool) -> N
             },
             "compacted": soak.compacted,
         }
-    if as_json:
-        click.echo(json.dumps(found))
-    else:
-        for name, value in found.items():
-            click.echo(f"{name:28} {value}")
+    show(found, as_json=as_json)
     if not verdict.right:
         raise EnvironmentFault(f"the result is wrong: {verdict}")
 
