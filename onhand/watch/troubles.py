@@ -14,6 +14,7 @@ AGAIN_US = 300_000_000
 """The detail of an exception that stays open is brought up to date so often at most."""
 
 UNREACHABLE, LOST, SHORT = "database-unreachable", "source-lost", "retention-short"
+RESTORED = "source-restored"
 FAILED, SILENT = "connector-failed", "source-silent"
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 CODES: Mapping[tuple[str, Severity], str] = {
@@ -21,6 +22,8 @@ CODES: Mapping[tuple[str, Severity], str] = {
     ("M01", _ERROR): UNREACHABLE,
     ("P06", _ERROR): LOST,
     ("M12", _ERROR): LOST,
+    ("P16", _ERROR): RESTORED,
+    ("M16", _ERROR): RESTORED,
     ("P15", _WARNING): SHORT,
     ("P15", _ERROR): SHORT,
     ("M15", _WARNING): SHORT,

@@ -76,8 +76,9 @@ class Watched:
                 )
                 if self._healer.wants_restart(status, now_us):
                     failure = status.connector.failure if status.connector else ""
-                    log.warning("%s: its connector failed and is started again: %s", self.name, failure)
-                    client.restart(self.name, only_failed=True)
+                    why = failure or "it runs, but reads nothing although its database is there"
+                    log.warning("%s: its connector is started again: %s", self.name, why)
+                    client.restart(self.name, only_failed=bool(failure))
         except OnhandError as error:
             self.row = self._row(unseen_row(self.name, str(error)))
             return []

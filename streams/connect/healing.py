@@ -4,6 +4,10 @@ A failure that passes by itself (the database, Kafka or the network was away) is
 intervals, once the database answers.  One that only a person can mend (a lost slot, a purged binlog, a missing grant)
 is never tried.  What nobody has seen before is tried a few times and then left to a person.  A clock that is set back
 ends every interval, as `schemas.intervals` says.
+
+MariaDB's connector does not fail when its server was away: it is RUNNING and looks for it once a minute.  So one that
+read the binlog, reads it no longer and could, is started again, too; one that takes a snapshot reads none, and is let
+be.
 """
 
 from __future__ import annotations
@@ -31,15 +35,21 @@ class Healer:
         self._pause_us = 0
         """So long nothing is tried after `_tried_us`."""
         self._running_since_us: int | None = None
+        self._read = False
+        """While it runs, it has been seen reading."""
+        self._unread = False
+        """At the last look nobody read, or could."""
 
     def wants_restart(self, status: SourceStatus, now_us: int) -> bool:
         """Whether the connector is to be started again now; a yes counts as done."""
         connector = status.connector
+        reachable = not any(problem.code in UNREACHABLE for problem in status.problems)
         if connector is None or not connector.failure:
             self._note_running(connector is not None and connector.running, now_us)
-            return False
+            return self._lost_its_server(status, reachable=reachable)
         self._running_since_us = None
-        if any(problem.code in UNREACHABLE for problem in status.problems):
+        self._read = self._unread = False
+        if not reachable:
             return False
         if self._tried_us is not None and not is_over(self._tried_us, self._pause_us, now_us):
             return False
@@ -48,6 +58,20 @@ class Healer:
             return False
         self._tried_us, self._pause_us = now_us, min(LONGEST_US, FIRST_US << self._tries)
         self._tries += 1
+        self.restarts += 1
+        return True
+
+    def _lost_its_server(self, status: SourceStatus, *, reachable: bool) -> bool:
+        """Two looks in a row nobody read, where somebody had, and now could: once, until it has been seen reading."""
+        if status.connector is None or not status.connector.running or status.snapshot:
+            self._read = self._unread = False
+            return False
+        before, self._unread = self._unread, not status.reader
+        if status.reader:
+            self._read = True
+        if not (self._read and before and reachable and status.reader is False):
+            return False
+        self._read = self._unread = False
         self.restarts += 1
         return True
 

@@ -86,6 +86,11 @@ def binlogs(database: Connection) -> list[tuple[str, int]]:
     return [(row["log_name"], int(row["file_size"])) for row in rows(database, "SHOW BINARY LOGS")]
 
 
+def gtids(database: Connection) -> str:
+    """The last transaction of each domain in the server's binlog."""
+    return str(rows(database, "SELECT @@global.gtid_binlog_pos AS gtids")[0]["gtids"] or "")
+
+
 def expire_s(database: Connection) -> float:
     """How long the server keeps a binlog, s; 0: for ever."""
     found = rows(database, "SHOW GLOBAL VARIABLES LIKE 'binlog_expire_logs_seconds'")

@@ -85,6 +85,13 @@ def slot_state(database: Connection, slot: str) -> Row | None:
     return database.execute(_SLOT, [slot]).fetchone()
 
 
+def wal_end(database: Connection) -> int:
+    """The LSN up to which the server has written its WAL."""
+    row = database.execute("SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint AS lsn").fetchone()
+    assert row is not None
+    return int(row["lsn"])
+
+
 def check(source: Source, at: Target) -> list[Finding]:
     """Every finding, errors of connecting included."""
     tables = captured(source)

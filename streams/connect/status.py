@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from streams.connect.client import ConnectClient, ConnectorStatus
 from streams.connect.failures import remedy
 from streams.connect.findings import Finding, Severity
 from streams.connect.folder import Source
+from streams.connect.place import Place, before_binlog, before_wal, committed
 from streams.connect.preflight import Target, target
 from streams.connect.retention import Growth, Retention, RetentionLimits, of_binlog, of_slot, retention_findings
 from streams.connect.source_log import SourceLog
@@ -44,6 +45,8 @@ class SourceStatus:
     """None: the database was not looked at."""
     reader: bool | None = None
     """Somebody reads the slot or the binlog; None: not known."""
+    snapshot: bool = False
+    """The connector takes a snapshot, or is about to."""
 
     @property
     def healthy(self) -> bool:
@@ -81,6 +84,7 @@ class _Database:
     problems: Sequence[Finding] = ()
     retention: Retention | None = None
     reader: bool | None = None
+    snapshot: bool = False
 
 
 def observe(
@@ -115,7 +119,17 @@ def observe(
         *database.problems,
         *retention_findings(source, retention, limits or RetentionLimits()),
     ]
-    return SourceStatus(source.name, connector, end, age_s, database.state, tuple(problems), retention, database.reader)
+    return SourceStatus(
+        source.name,
+        connector,
+        end,
+        age_s,
+        database.state,
+        tuple(problems),
+        retention,
+        database.reader,
+        database.snapshot,
+    )
 
 
 def _connector_problems(source: Source, connector: ConnectorStatus | None) -> Iterator[Finding]:
@@ -162,18 +176,27 @@ def _database(
     try:
         at = target(source, secrets_dirs)
     except (InvalidInput, EnvironmentFault) as error:
-        place = source.place("database.password")
+        where = source.place("database.password")
         message = f"the database is not looked at: {error}"
-        return _Database(problems=[Finding("P00", WARNING, source.name, place, message, "Mend it")])
+        return _Database(problems=[Finding("P00", WARNING, source.name, where, message, "Mend it")])
     running = connector is not None and connector.running
+    place = committed(client, source.name) if connector is not None else None
+    seen = _Database()
     if source.kind == "postgres":
-        return _postgres(source, at, connector is not None, running)
-    if source.kind == "mariadb":
-        return _mariadb(source, at, _binlog_read(client, source, connector), running, now_s)
+        seen = _postgres(source, at, place, connector is not None, running)
+    elif source.kind == "mariadb":
+        seen = _mariadb(source, at, place, running, now_s)
+    return replace(seen, snapshot=place is None or place.snapshot)
     return _Database()
 
 
-def _postgres(source: Source, at: Target, exists: bool, running: bool) -> _Database:
+def _restored(source: Source, code: str, place: str, why: str) -> Finding:
+    message = f"{why}: it was restored from a backup, or is another one; what comes next would be skipped or mixed up"
+    fix = f"onhand source resnapshot {source.name} (docs/operations.md, A database is restored from a backup)"
+    return Finding(code, ERROR, source.name, place, message, fix)
+
+
+def _postgres(source: Source, at: Target, place: Place | None, exists: bool, running: bool) -> _Database:
     import psycopg
 
     from streams.connect import preflight_postgres as postgres
@@ -182,16 +205,20 @@ def _postgres(source: Source, at: Target, exists: bool, running: bool) -> _Datab
     try:
         with postgres.connection(at) as database:
             slot = postgres.slot_state(database, name)
+            end = postgres.wal_end(database)
     except psycopg.OperationalError as error:
         return _Database(problems=[postgres.unreachable(source, at, error)])
+    found: list[Finding] = []
+    if place is not None and not place.snapshot and (why := before_wal(place, end)):
+        found.append(_restored(source, "P16", at.name, why))
     if slot is None:
         if not exists:
             return _Database({"slot": name, "exists": False})
         message = "the slot is gone: changes since the connector's last record are lost"
         fix = f"onhand source resnapshot {source.name}"
         lost = Finding("P06", ERROR, source.name, f"slot {name}", message, fix)
-        return _Database({"slot": name, "exists": False}, [lost])
-    found = list(postgres.slot_findings(source, slot))
+        return _Database({"slot": name, "exists": False}, [*found, lost])
+    found += postgres.slot_findings(source, slot)
     if running and not slot["active"] and not found:
         message = "nobody reads the slot although the connector is RUNNING (a snapshot may be under way)"
         fix = f"If it stays: onhand source restart {source.name}"
@@ -202,27 +229,7 @@ def _postgres(source: Source, at: Target, exists: bool, running: bool) -> _Datab
     return _Database({"slot": name, "exists": True, **state}, found, retention, bool(slot["active"]))
 
 
-@dataclass(frozen=True, slots=True)
-class _BinlogPlace:
-    """The connector's committed offset."""
-
-    file: str
-    position: int
-    event_s: int | None
-
-
-def _binlog_read(client: ConnectClient, source: Source, connector: ConnectorStatus | None) -> _BinlogPlace | None:
-    """Where the connector must go on; None: it has committed nothing."""
-    if connector is None:
-        return None
-    for entry in client.offsets(source.name):
-        offset = entry.get("offset") or {}
-        if offset.get("file"):
-            return _BinlogPlace(str(offset["file"]), int(offset.get("pos") or 0), offset.get("ts_sec"))
-    return None
-
-
-def _mariadb(source: Source, at: Target, place: _BinlogPlace | None, running: bool, now_s: float) -> _Database:
+def _mariadb(source: Source, at: Target, place: Place | None, running: bool, now_s: float) -> _Database:
     import pymysql
 
     from streams.connect import preflight_mariadb as mariadb
@@ -232,12 +239,15 @@ def _mariadb(source: Source, at: Target, place: _BinlogPlace | None, running: bo
             files = mariadb.binlogs(database)
             reading = mariadb.is_read(database)
             expire_s = mariadb.expire_s(database)
+            gtids = mariadb.gtids(database)
     except pymysql.err.OperationalError as error:
         return _Database(problems=[mariadb.unreachable(source, at, error)])
     found: list[Finding] = []
     names = [name for name, _ in files]
     read = place.file if place else None
-    if read is not None and read not in names:
+    if place is not None and not place.snapshot and (why := before_binlog(place, files, gtids)):
+        found.append(_restored(source, "M16", at.name, why))
+    elif read is not None and read not in names:
         message = f"{read}, where the connector must go on, is purged: changes since then are lost"
         fix = f"onhand source resnapshot {source.name}"
         found.append(Finding("M12", ERROR, source.name, f"binlog {read}", message, fix))

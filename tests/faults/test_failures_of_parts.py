@@ -139,11 +139,7 @@ def test_a_database_goes_away_while_streaming(chain: Chain, server: str, source:
         item.change(other)
         item.wait("the other source's change")
     item.change(source)
-    status = chain.command("source", "status", source)
-    if "nobody reads the binlog" in status.out:  # MariaDB's connector looks for its server once a minute by itself
-        assert f"onhand source restart {source}" in status.out
-        assert chain.command("source", "restart", source).code == EXIT_OK
-    item.wait("what was committed right after the restart")
+    item.wait("what was committed right after the restart")  # MariaDB's connector is started again by the watch
     chain.wait("a green status", lambda: chain.command("source", "status").code == EXIT_OK)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import psycopg
 import pymysql
@@ -204,6 +204,31 @@ def restartable_postgres(stack: RunningStack) -> Iterator[Database]:
     )
     admin(f"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = '{name}'")
     admin(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def lasting_database(stack: RunningStack, kind: str) -> Database:
+    """An empty database that lives as long as its server, and to which nothing holds a session."""
+    dsn, name = getattr(stack.endpoints, f"{kind}_dsn"), unique("test")
+    parts = urlsplit(dsn)
+    database = Database(name, f"{parts.scheme}://{parts.netloc}/{name}", *_of(parts))
+    with database_cursor(replace(database, name=parts.path.lstrip("/"), dsn=dsn), kind) as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+    return database
+
+
+def _of(parts: SplitResult) -> tuple[str, int, str, str]:
+    return parts.hostname or "", parts.port or 0, parts.username or "", parts.password or ""
+
+
+@contextmanager
+def database_cursor(database: Database, kind: str) -> Iterator[Any]:
+    """An autocommitting session of the database's owner."""
+    if kind == "mariadb":
+        with mariadb_admin(database) as cursor:
+            yield cursor
+    else:
+        with psycopg.connect(database.dsn, autocommit=True) as session:
+            yield session.cursor()
 
 
 def await_record(made: Project, name: str, wanted: Callable[[dict[str, Any]], bool], start: int = 0) -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,8 @@ from tests import stack as stacks
 from tests.integration.connect_support import (
     Project,
     await_record,
+    database_cursor,
+    lasting_database,
     log_end,
     mariadb_admin,
     mariadb_source,
@@ -303,6 +308,51 @@ def test_a_lost_slot_is_not_silent_and_a_resnapshot_heals_it(
         healed = here.run("resnapshot", name)
         assert healed.exit_code == 0, healed.text
         await_record(here, name, row("item", sku="L3"), end)
+        assert here.run("remove", name, "--forget", "--yes").exit_code == 0
+
+
+@contextmanager
+def put_back(server: LocalStack, component: str) -> Iterator[None]:
+    """A cold copy of the server's files is taken before, and takes their place after."""
+    files = (server.site.data_dir / component).resolve()
+    copy = files.with_name(f"{files.name}-copy")
+
+    def replaced(source: Path, target: Path) -> None:
+        server.stop(component)
+        shutil.rmtree(target, ignore_errors=True)
+        subprocess.run(["cp", "-a", source, target], check=True)
+        server.start_component(component)
+
+    replaced(files, copy)
+    yield
+    replaced(copy, files)
+
+
+@pytest.mark.parametrize(("kind", "code"), [("postgres", "P16"), ("mariadb", "M16")])
+def test_a_database_that_is_restored_is_seen_before_it_says_anything(made: Project, kind: str, code: str) -> None:
+    sources = {"postgres": postgres_source, "mariadb": mariadb_source}
+    with stacks.local_stack(components=(kind,)) as server:
+        database = lasting_database(server, kind)
+        here = Project(made.settings.model_copy(update={f"{kind}_port": database.port}), made.names)
+        name = sources[kind](here, database)
+        assert here.run("apply", name).exit_code == 0
+        await_record(here, name, snapshot_completed("Initial Snapshot"))
+        assert here.run("stop", name).exit_code == 0
+        with put_back(server, kind):
+            assert here.run("resume", name).exit_code == 0
+            # so many that the copy's own heartbeats are not soon as far
+            rows = [(f"C{number}", "forgotten") for number in range(200)]
+            with database_cursor(database, kind) as cursor:
+                cursor.executemany(f"INSERT INTO {'erp.' * (kind == 'postgres')}item VALUES (%s, %s)", rows)
+            await_record(here, name, row("item", sku="C199"))
+            assert here.run("stop", name).exit_code == 0
+        found = await_problem(here, name, code)
+        assert f"onhand source resnapshot {name}" in found["fix"]
+        assert here.run("status", name).exit_code == 1
+        end = log_end(here, name)
+        assert here.run("resnapshot", name).exit_code == 0
+        await_record(here, name, snapshot_completed("Initial Snapshot"), end)
+        assert code not in {problem["code"] for problem in status(here, name)["problems"]}
         assert here.run("remove", name, "--forget", "--yes").exit_code == 0
 
 

@@ -19,10 +19,13 @@ DAY_AHEAD = 25 * 3600 * SECOND
 LOST = "the connector is trying to read change stream, but this is no longer available on the server"
 
 
-def status(failure: str = "", *problems: str) -> SourceStatus:
+def status(
+    failure: str = "", *problems: str, reader: bool | None = None, snapshot: bool = False, state: str = "RUNNING"
+) -> SourceStatus:
     task = TaskStatus(0, "FAILED" if failure else "RUNNING", "worker", failure)
     found = tuple(Finding(code, Severity.ERROR, "erp", "", "", "") for code in problems)
-    return SourceStatus("erp", ConnectorStatus("erp", "RUNNING", "worker", (task,)), 1, 0.0, {}, found)
+    connector = ConnectorStatus("erp", state, "worker", (task,))
+    return SourceStatus("erp", connector, 1, 0.0, {}, found, reader=reader, snapshot=snapshot)
 
 
 @pytest.mark.parametrize(
@@ -101,3 +104,28 @@ def test_a_clock_that_is_set_back_does_not_keep_a_long_run_from_being_forgiven()
     for now_us in range(0, 2 * STABLE_US, 5 * SECOND):
         healer.wants_restart(status(), now_us)
     assert healer.wants_restart(status(UNKNOWN), 2 * STABLE_US)
+
+
+READS, READS_NOT, AWAY = status(reader=True), status(reader=False), status("", "M01")
+SNAPSHOT, STOPPED = status(reader=False, snapshot=True), status(reader=False, state="STOPPED")
+
+
+@pytest.mark.parametrize(
+    ("looks", "restarts"),
+    [
+        ([READS, AWAY, READS_NOT], [2]),  # the server was away and is back
+        ([READS, READS_NOT, READS_NOT], [2]),  # its connection was cut
+        ([READS, READS_NOT, READS], []),  # it found its server by itself
+        ([READS, AWAY, AWAY, READS], []),
+        ([READS_NOT, READS_NOT, READS_NOT], []),  # nobody has seen it read: a snapshot, perhaps
+        ([READS, SNAPSHOT, READS_NOT, READS_NOT], []),  # a resnapshot
+        ([READS, STOPPED, READS_NOT, READS_NOT], []),
+        ([READS, AWAY, *[READS_NOT] * 20], [2]),  # once
+        ([READS, AWAY, READS_NOT, READS, AWAY, READS_NOT], [2, 5]),
+    ],
+)
+def test_a_connector_that_runs_and_has_lost_its_server_is_started_again(
+    looks: list[SourceStatus], restarts: list[int]
+) -> None:
+    healer = Healer()
+    assert [number for number, look in enumerate(looks) if healer.wants_restart(look, number * 5 * SECOND)] == restarts
