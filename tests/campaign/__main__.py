@@ -16,7 +16,7 @@ import click
 import msgspec
 
 from schemas.errors import OnhandError
-from tests.campaign.broken import SHOWN
+from tests.campaign.broken import ITEMS, SHOWN
 from tests.campaign.faults import FAULTS
 from tests.campaign.rig import Rig, running_rig
 from tests.campaign.runner import Outcome, add_to_journal, read_journal, run
@@ -98,7 +98,7 @@ def main(
         return
     seed = random.SystemRandom().randrange(1_000) if seed is None else seed
     if broken is not None:
-        sys.exit(0 if _is_noticed(broken, items, seed, count or TRIES) else 1)
+        sys.exit(0 if _is_noticed(broken, max(items, ITEMS), seed, count or TRIES) else 1)
     if replay:
         scenarios: Iterator[Scenario] = iter([read_scenario(path) for path in replay])
     else:

@@ -19,6 +19,8 @@ from tests.campaign.system import CampaignSystem, Probe, reserve_probes
 from tests.faults.chain import Chain
 
 REPOSITORY = Path(__file__).parents[2]
+START_S = 240.0
+"""A machine that does other things too may take so long for fourteen processes."""
 STATE = {
     "source-erp": "state/lane-erp/0",
     "source-wms": "state/lane-wms/0",
@@ -123,7 +125,7 @@ def running_rig(items: int, seed: int, broken: str | None = None) -> Iterator[Ri
         project = folder / "project"
         with CampaignSystem(folder / "data", items=items, seed=seed, project_dir=project, broken=broken) as system:
             rig = Rig(system, project)
-            rig.wait("everything to work", rig.all_work)
+            rig.wait("everything to work", rig.all_work, START_S)
             try:
                 yield rig
             finally:
