@@ -14,7 +14,7 @@ import psycopg
 
 from onhand.demo import databases as db
 from tests.campaign.observe import await_condition
-from tests.campaign.rig import Rig
+from tests.campaign.rig import START_S, Rig
 from tests.campaign.scenario import Step
 from tests.faults.chain import write_record
 
@@ -168,7 +168,7 @@ def on_small_disk(rig: Rig, step: Step) -> Iterator[None]:
     try:
         _copy(beside, place)
         _start(rig, step.target)
-        rig.wait("everything to work", rig.all_work)
+        rig.wait("everything to work", rig.all_work, START_S)
         yield
     finally:
         _stop(rig, step.target)

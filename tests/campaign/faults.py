@@ -19,7 +19,7 @@ from onhand.demo.system import PROCESSES
 from tests.campaign import damage
 from tests.campaign.observe import await_condition
 from tests.campaign.proxy import Line
-from tests.campaign.rig import Rig
+from tests.campaign.rig import START_S, Rig
 from tests.campaign.scenario import FIRST, Kind, Step
 from tests.campaign.stack import KAFKA_CLIENTS, SERVERS
 
@@ -164,7 +164,7 @@ def living_by_a_clock(rig: Rig, step: Step) -> Iterator[None]:
     stack = rig.system.stack
     stack.clock(step.target)
     _restart(rig, step.target)
-    rig.wait("everything to work", rig.all_work)
+    rig.wait("everything to work", rig.all_work, START_S)
     try:
         yield
     finally:
