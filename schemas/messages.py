@@ -19,7 +19,7 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     postings: int
     """Number of live postings it rests on; 0: nothing is said any more (differs from a sum of zero)."""
     due: dt.date | None = None
-    """Calendar date in the location's time zone; for `reserved` the day it expires is `expires_us`."""
+    """Calendar date in the location's time zone; of `reserved` the last day it counts."""
     reference: str | None = None
     """Order line, purchase line or cart that the claim is about."""
     view: str = ""

@@ -16,7 +16,7 @@ from schemas.records import Bucket
 from streams.core.inventory.state import ZERO, DriftKey, Entry, LineKey, SumKey
 from streams.core.ownership import ANY, Owner, Ownership
 
-_DATED = frozenset({Bucket.DEMAND, Bucket.INBOUND})
+_DATED = frozenset({Bucket.DEMAND, Bucket.INBOUND, Bucket.RESERVED})
 _NETTED = {Bucket.FULFILLED: Bucket.DEMAND, Bucket.RECEIVED: Bucket.INBOUND}
 
 Place = tuple[str, dt.date | None]
@@ -141,17 +141,18 @@ def _add_open(effect: Effect, counted: Sequence[Entry], claimed: Bucket, done: B
 
 
 def _add_reserved(effect: Effect, counted: Sequence[Entry], now_us: int) -> None:
-    """max(0, reserved − demand of the same reference), of reservations that have not expired."""
+    """max(0, reserved − demand of the same reference), of reservations that have not expired; by their last days."""
     reservations = [e for e in counted if e.bucket is Bucket.RESERVED and _live(effect, e, now_us)]
     if not reservations:
         return
     still_open = open_amounts(
-        [(entry.location, None, entry.quantity) for entry in reservations],
+        [(entry.location, entry.due, entry.quantity) for entry in reservations],
         [(entry.location, entry.quantity) for entry in counted if entry.bucket is Bucket.DEMAND],
-        undated_first=True,
+        undated_first=False,
+        latest_first=True,
     )
-    for (location, _), quantity in still_open.items():
-        effect.lines[location, Bucket.RESERVED, None] = quantity
+    for (location, due), quantity in still_open.items():
+        effect.lines[location, Bucket.RESERVED, due] = quantity
     if still_open:
         for entry in reservations:
             _add_sum(effect, entry)
@@ -171,13 +172,15 @@ def open_amounts(
     done: Iterable[tuple[str, Decimal]],
     *,
     undated_first: bool,
+    latest_first: bool = False,
 ) -> dict[Place, Decimal]:
     """What is still open of a claim, by location and due date; together max(0, claimed − done).
 
     `done` reduces the claim at its own location first, then at `*`, then at the others by name; within one location
-    earliest due first.  `undated_first` says whether no date is earliest (demand: due now) or latest (inbound: never
-    counted, so that reducing it could flatter the promise).  A negative claim counts as done there; a negative done
-    (a return, a correction) as claimed there without a date.
+    earliest due first, or (`latest_first`) latest: what is reserved longest is what was ordered, so that one whose last
+    day is over takes nothing from those that go on.  `undated_first` says whether no date is earliest (demand: due now)
+    or latest (inbound: never counted, so that reducing it could flatter the promise).  A negative claim counts as done
+    there; a negative done (a return, a correction) as claimed there without a date.
     """
     left: dict[Place, Decimal] = {}
     for location, due, quantity in claimed:
@@ -201,7 +204,7 @@ def open_amounts(
         return (due is None) is not undated_first, due or dt.date.min
 
     def reduce(at: str, amount: Decimal) -> Decimal:
-        for place in sorted((p for p in left if p[0] == at), key=lambda p: rank(p[1])):
+        for place in sorted((p for p in left if p[0] == at), key=lambda p: rank(p[1]), reverse=latest_first):
             taken = min(amount, left[place])
             amount -= taken
             left[place] -= taken

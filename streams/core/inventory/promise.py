@@ -4,6 +4,7 @@
     ATP now = min over t from today to the horizon
 
 * Demand that is overdue or has no date is due now.
+* A reservation counts, on all days, until the last day it was made for is over.
 * Inbound past its date counts from tomorrow, and `grace_days` after it not at all; without a date, never.
 * What is due beyond the horizon does not count yet.
 * Location `*` counts in the network only.
@@ -140,6 +141,10 @@ def compute(
             change = quantity if inbound else -quantity
             account.change(day, change)
             network.change(day if day > today else network_today, change)
+        elif bucket is Bucket.RESERVED and due is not None:
+            if due < todays[location]:
+                continue  # a reservation whose last day is over
+            days.add(due + _DAY)
         account.add(bucket, quantity)
         network.add(bucket, quantity)
     locations = tuple(

@@ -28,7 +28,7 @@ import msgspec
 from schemas.messages import ItemPart, LaneProgress, LocationPart
 from schemas.records import Bucket, Stamps
 
-STATE_FORMAT = b"inventory-1"
+STATE_FORMAT = b"inventory-2"
 """Part of the stage's fingerprint; a changed one recomputes every sku."""
 
 EXACT = Context(prec=120, traps=[InvalidOperation, Inexact])

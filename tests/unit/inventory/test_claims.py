@@ -53,6 +53,13 @@ def test_receipts_take_from_dated_inbound_first() -> None:
     assert dict(found) == {(N, None): 3}
 
 
+def test_an_order_takes_from_what_is_reserved_longest() -> None:
+    """What is over tomorrow must not have been what was ordered: then all of the other would count."""
+    reserved = [(N, day(1), Decimal(5)), (N, None, Decimal(3)), (N, day(2), Decimal(4))]
+    found = open_amounts(reserved, [(N, Decimal(5))], undated_first=False, latest_first=True)
+    assert dict(found) == {(N, day(1)): 5, (N, day(2)): 2}
+
+
 places = st.sampled_from([N, S, ANY])
 dues = st.sampled_from([None, day(-1), day(0), day(3)])
 amounts = st.integers(-3, 9).map(Decimal)

@@ -48,7 +48,7 @@ def model_now(said: Said, sku: str) -> Decimal:
         for bucket, sign in (("on_hand", 1), ("on_hold", -1), ("safety_stock", -1)):
             days[0] += sign * sum(q for _, q in counted(claim, bucket, reference))
         demanded = sum(q for _, q in counted(claim, "demand", reference))
-        reserved = sum(q for _, q in counted(claim, "reserved", reference))
+        reserved = sum(q for due, q in counted(claim, "reserved", reference) if due is None or due >= 0)
         days[0] -= max(Decimal(0), reserved - demanded) if reference else reserved
         for bucket, done, sign in (("demand", "fulfilled", -1), ("inbound", "received", 1)):
             inbound = bucket == "inbound"
@@ -73,7 +73,7 @@ def random_balance(rng: random.Random) -> Balance:
     """One place per claim, so that the network's dates are the claim's; see `test_claims` for the places."""
     bucket = rng.choice(list(OWNERS))
     reference = rng.choice(("R1", "R2", "R3")) if bucket not in ("on_hand", "on_hold", "safety_stock") else None
-    due = rng.choice(DATES) if bucket in ("demand", "inbound") else None
+    due = rng.choice(DATES) if bucket in ("demand", "inbound", "reserved") else None
     place = rng.choice(PLACES) if reference is None else PLACES[int(reference[1]) - 1]
     gone = rng.random() < 0.25
     quantity = 0 if gone else rng.randrange(0, 9)

@@ -32,8 +32,10 @@ def clerk(lines: Lines, location: str, todays: dict[str, dt.date], today: dt.dat
             here = todays[where]
             if bucket in (Bucket.ON_HAND,):
                 total += quantity
-            elif bucket in (Bucket.ON_HOLD, Bucket.SAFETY_STOCK, Bucket.RESERVED):
+            elif bucket in (Bucket.ON_HOLD, Bucket.SAFETY_STOCK):
                 total -= quantity
+            elif bucket is Bucket.RESERVED:
+                total -= quantity if due is None or due >= here else 0
             elif bucket is Bucket.DEMAND:
                 due_now = due is None or due <= here
                 if due_now or (due and due <= at and due <= here + dt.timedelta(HORIZON)):

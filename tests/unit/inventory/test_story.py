@@ -87,6 +87,18 @@ def test_a_reservation_counts_what_the_order_does_not_yet(inventory: Inventory) 
     assert atp.cause == "clock"
 
 
+def test_a_reservation_counts_until_its_last_day_is_over(inventory: Inventory) -> None:
+    stocked(inventory)
+    inventory.say("shop", "A", balance("N", "reserved", 5, "CART-9", day(1)), balance("N", "reserved", 3, None, day(0)))
+    inventory.say("erp", "A", balance("N", "demand", 2, "CART-9"))
+    assert inventory.now("A") == 2
+    inventory.runtime.tick(86_400)
+    assert inventory.now("A") == 5
+    assert inventory.atp("A").cause == "clock"
+    inventory.runtime.tick(86_400)
+    assert (inventory.now("A"), inventory.atp("A").network.reserved) == (8, 0)
+
+
 def test_archived_receipts_leave_no_phantom_inbound(inventory: Inventory) -> None:
     """Counterexample 24 at the receiver: the WMS forgets what it received of a purchase line; the ERP still knows."""
     stocked(inventory, 9)
