@@ -30,7 +30,8 @@ logger = logging.getLogger(__name__)
 GROUP = "metrics"
 TOPICS = (wire.PUBLICATION, wire.PROGRESS, wire.EXCEPTION)
 BATCH_RECORDS = 20_000
-BATCH_US = 500_000
+BATCH_US = 2_000_000
+"""Each batch costs its inserts and the count of its minutes anew, hardly more with more records in it."""
 COUNT_US = 10_000_000
 """So often it looks whether the topics have more partitions."""
 POLL_S = 0.1
