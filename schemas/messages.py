@@ -71,6 +71,9 @@ class LaneProgress(msgspec.Struct, frozen=True, kw_only=True):
     """A row parked out of demand, hold or buffer makes this source's whole contribution uncertain."""
     restated_since: int | None = None
     """Every live balance of this source has been sent at or above this version: withdraw what is older."""
+    restating_since: int | None = None
+    """The lane is whole, holds nothing else back, and is sending everything for the first time: what it says of a sku
+    at or above this version is all it knows of it.  None: it does not, or the mapping has components."""
     kits: bool = False
     """The source's mapping has components: some item of it may be a kit."""
 

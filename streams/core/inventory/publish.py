@@ -3,6 +3,7 @@
 * A promise leaves when it says something new, or rests on other sources; one that only moved its first day does not.
 * It rests on every source that owns a bucket at its locations, also one that has said nothing of the sku, and on no
   other: a channel judges staleness by them.
+* While a lane that is whole sends everything for the first time, a source is ready for the skus that it has sent.
 * While a source it rests on is not ready, a promise that once was complete is *held*: day by day the lower of what was
   said last and of what would be said now, so only decreases leave.  One that never was complete says so, once what its
   source holds has been read: until then a sku is only folded, and everything is made when the source is complete.
@@ -70,6 +71,7 @@ class Publisher:
     def publish(self, working: Working, sku: str) -> list[bytes]:
         """Make what leaves for a folded sku; the owed keys."""
         record = working.sku(sku)
+        record.whole = False
         if record.unfinished:
             return []
         state, now_us = working.state, working.now_us
@@ -80,7 +82,7 @@ class Publisher:
         if kit is not None:
             locations |= kit.locations
         needed = self._sources.needed(locations)
-        ready = self._sources.all_ready(needed)
+        ready = self._sources.all_ready(needed, record.versions)
         if not ready and self._sources.being_read(record.cause) and not _was_made(state, record, sku):
             return []
         uncertain = bool(record.uncertain) or any(self._sources.uncertain(source) for source in needed)
@@ -110,6 +112,7 @@ class Publisher:
         if self._make(working, b"i", sku, item if item is not _NO_ITEM else None, record, stamps, cause):
             owed.append(b"i" + sku.encode())
 
+        record.whole = ready and kit is None and not record.drifts
         wake_us = self._calendar.next_midnight_us(locations, promise.change_days)
         after_us = self._rules.ownership.drift_after_s * 1_000_000
         findings, ripe_us = drift.findings(sku, drifts, now_us, after_us)

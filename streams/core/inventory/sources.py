@@ -4,7 +4,9 @@ With kits a component rests on what kits in other partitions ask: these tell eac
 it (`reached`), so that a component is complete only when it has heard it.
 
 A source is *ready* when its lane says complete, is not holding, and nothing of it waits to be withdrawn.  While one
-that a promise needs is not ready, increases stay inside; see `publish`.
+that a promise needs is not ready, increases stay inside; see `publish`.  A lane that is whole and sends everything for
+the first time says so (`restating_since`): where nothing older of it has been taken in, it is ready for each sku that
+it has sent, and promises are made while it sends.
 
 Progress is stated in two steps: what a unit has folded is *covered*, and becomes *stated* in a later unit, which
 cannot close before the outputs of the first are acknowledged.
@@ -12,13 +14,14 @@ cannot close before the outputs of the first are acknowledged.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from schemas.messages import BalanceMessage, KitMessage, LaneProgress, Reached
 from streams.core.heard import heard_whole
 from streams.core.inventory.state import (
     WITHDRAW_PREFIX,
     ReachedState,
+    Recompute,
     SourceState,
     Withdraw,
     decode_reached,
@@ -44,22 +47,43 @@ class Sources:
         self._reached = {key[1:].decode(): decode_reached(value) for key, value in state.scan(b"m")}
         self._needed: dict[str, frozenset[str]] = {}
 
-    def accept(self, state: View, message: BalanceMessage) -> bool:
-        """Take a lane's progress in; True when promises must be made anew because of it.  Late progress is dropped."""
+    def said(self, state: View, source: str, version: int) -> None:
+        """It speaks of a sku or a location."""
+        found = self._states.get(source)
+        if found is None:
+            found = self._states[source] = SourceState(earliest=None)  # its progress comes
+        elif found.earliest is not None and found.earliest <= version:
+            return
+        found.earliest = version
+        state.put(b"q" + source.encode(), encode(found))
+
+    def missed(self, state: View) -> None:
+        """A message could not be read: nobody knows what it said, of which source, under which version."""
+        for source, found in self._states.items():
+            if found.earliest != 0:
+                found.earliest = 0
+                state.put(b"q" + source.encode(), encode(found))
+
+    def accept(self, state: View, message: BalanceMessage) -> Recompute | None:
+        """Take a lane's progress in; which promises must be made anew because of it.  Late progress is dropped."""
         progress = message.progress
-        source = self._states.setdefault(message.source, SourceState(since=message.version))
+        source = self._states.setdefault(message.source, SourceState(earliest=None))
+        source.since = source.since if source.version else message.version
         if progress is None or message.version < max(source.version, source.floor):
-            return False
+            return None
         progress = heard_whole(progress, source.since)
-        before = (self.ready(message.source), self.uncertain(message.source))
+        ready, uncertain = self.ready(message.source), self.uncertain(message.source)
         if _whole(progress) and not _whole(source.progress):
             source.ready_since = message.version
         source.version, source.progress, source.covered = message.version, progress, progress
         if progress.restated_since is not None and progress.restated_since > source.floor:
             source.floor = progress.restated_since
-            self.set_withdrawal(state, message.source, Withdraw(progress.restated_since))
+            if not _nothing_below(source, source.floor):
+                self.set_withdrawal(state, message.source, Withdraw(source.floor))
         state.put(b"q" + message.source.encode(), encode(source))
-        return before != (self.ready(message.source), self.uncertain(message.source))
+        if uncertain != self.uncertain(message.source) or (ready and not self.ready(message.source)):
+            return Recompute(message.source)
+        return Recompute(message.source, unless_whole=True) if ready != self.ready(message.source) else None
 
     def set_withdrawal(self, state: View, source: str, work: Withdraw | None) -> None:
         """The withdrawal goes on from here, or (None) is done."""
@@ -122,7 +146,7 @@ class Sources:
         """It speaks, and has not been read whole yet, or what it no longer says is still to be withdrawn: then every
         promise is made anew."""
         found = self._states.get(source)
-        if found is None:
+        if found is None or not found.version:
             return False
         return found.progress is None or not found.progress.complete or source in self.withdrawals
 
@@ -145,8 +169,20 @@ class Sources:
             found = self._needed[location] = self._ownership.sources_at(location)
         return found
 
-    def all_ready(self, needed: frozenset[str]) -> bool:
-        return all(self.ready(source) for source in needed)
+    def all_ready(self, needed: frozenset[str], versions: Mapping[str, int]) -> bool:
+        """For a sku of which these are the newest versions."""
+        return all(self.ready(source) or self._sent(source, versions.get(source, 0)) for source in needed)
+
+    def _sent(self, source: str, version: int) -> bool:
+        """All that the source knows of a sku, and nothing older of any, has been sent while it sends everything."""
+        found = self._states.get(source)
+        since = found.progress.restating_since if found is not None and found.progress is not None else None
+        return since is not None and version >= since and found is not None and _nothing_below(found, since)
+
+
+def _nothing_below(source: SourceState, version: int) -> bool:
+    """Nothing of the source has been taken in that is older than this version."""
+    return source.earliest is None or source.earliest >= version
 
 
 def _whole(progress: LaneProgress | None) -> bool:

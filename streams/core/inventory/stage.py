@@ -32,6 +32,7 @@ from streams.core.inventory.state import (
     RECOMPUTE_KEY,
     STATE_FORMAT,
     Recompute,
+    Sku,
     Withdraw,
     decode_claim,
     decode_recompute,
@@ -53,6 +54,8 @@ _OWED = {POSITION_TOPIC: b"p", ATP_TOPIC: b"a", ITEM_TOPIC: b"i"}
 _TOPICS = {kind: topic for topic, kind in _OWED.items()}
 _SLICE = 300
 """Skus of a work list in one unit: between two slices new messages get their turn."""
+_SEEN = 3_000
+"""The same, of skus that are looked at and mostly stay as they are."""
 _UNIT_BYTES = UNIT_BYTES // 2
 """Estimated bytes at which a unit is closed: half of what may be, because the outputs are kept too."""
 _OWED_BYTES = 512 << 10
@@ -114,7 +117,7 @@ class InventoryStage:
         stored = state.get(RECOMPUTE_KEY)
         self._recompute = decode_recompute(stored) if stored is not None else None
         if fingerprint is not None and fingerprint != self.fingerprint:
-            self._start_recompute(state, "rule")
+            self._start_recompute(state, Recompute("rule"))
         return Settled(more=True)
 
     def work(self, state: View, records: Sequence[InputRecord], now_us: int) -> Settled:
@@ -191,7 +194,7 @@ class InventoryStage:
         if quarter <= self._latest <= quarter + 1:
             return
         if self._latest > quarter:
-            self._start_recompute(state, "clock")
+            self._start_recompute(state, Recompute("clock"))
         self._latest = quarter
         state.put(LATEST_KEY, quarter.to_bytes(8, "big"))
 
@@ -215,10 +218,11 @@ class InventoryStage:
     def _take(self, working: Working, message: BalanceMessage) -> list[bytes]:
         state = working.state
         if message.kind == "balances":
+            self._sources.said(state, message.source, message.version)
             receive(working, message, self._sources.floor(message.source))
         elif message.kind == "progress":
-            if self._sources.accept(state, message):
-                self._start_recompute(state, message.source)
+            if (work := self._sources.accept(state, message)) is not None:
+                self._start_recompute(state, work)
         elif message.kind == "location":
             return self._take_location(working, message)
         elif message.kits is not None:
@@ -234,19 +238,21 @@ class InventoryStage:
         elif said.reached is not None:
             state, source = working.state, message.source
             if self._sources.take_reached(state, source, message.version, said.reached):
-                self._start_recompute(state, source)
+                self._start_recompute(state, Recompute(source))
 
     def _take_location(self, working: Working, message: BalanceMessage) -> list[bytes]:
         if message.location is None or message.version < self._sources.floor(message.source):
             return []
+        self._sources.said(working.state, message.source, message.version)
         owed = self._locations.take(working.state, message.source, message.version, message.location, working.now_us)
         if self._locations.changed:
             self._locations.changed = False
-            self._start_recompute(working.state, message.source)
+            self._start_recompute(working.state, Recompute(message.source))
         return owed
 
     def _park(self, working: Working, record: InputRecord, error: PoisonRecord) -> bytes:
         """The exception first; the sku, if it is one, is uncertain until its sources are restated."""
+        self._sources.missed(working.state)
         key = (record.key or b"").decode("utf-8", "replace")
         if key and not key.startswith("~"):
             touched = working.sku(key)
@@ -264,18 +270,20 @@ class InventoryStage:
 
     # -- work lists
 
-    def _start_recompute(self, state: View, cause: str) -> None:
+    def _start_recompute(self, state: View, work: Recompute) -> None:
         """From the first sku again, also when it runs already."""
-        self._recompute = Recompute(cause)
-        state.put(RECOMPUTE_KEY, encode(self._recompute))
+        work.unless_whole = work.unless_whole and (self._recompute is None or self._recompute.unless_whole)
+        self._recompute = work
+        state.put(RECOMPUTE_KEY, encode(work))
 
     def _recompute_slice(self, working: Working, work: Recompute) -> None:
-        pairs = list(islice(working.state.scan(b"s", work.cursor), _SLICE + 1))
-        rest = pairs[-1][0] if len(pairs) > _SLICE else b""
-        for key, _ in pairs[:_SLICE]:
-            if working.bytes > _UNIT_BYTES:
+        rest = b""
+        for seen, (key, value) in enumerate(working.state.scan(b"s", work.cursor)):
+            if len(working.skus) >= _SLICE or seen >= _SEEN or working.bytes > _UNIT_BYTES:
                 rest = key
                 break
+            if work.unless_whole and self._stays(decode_sku(value)):
+                continue
             note(working.sku(key[1:].decode()), Stamps(), work.cause)
         if rest:
             work.cursor = rest
@@ -283,6 +291,10 @@ class InventoryStage:
         else:
             self._recompute = None
             working.state.put(RECOMPUTE_KEY, None)
+
+    def _stays(self, record: Sku) -> bool:
+        """That another source has become ready changes nothing in what was made last."""
+        return record.whole and record.rule == self._rule
 
     def _withdraw_slice(self, working: Working) -> list[bytes]:
         """Claims first, then items, then locations; at the end every promise anew.  A sku of which only a part of the
@@ -311,7 +323,7 @@ class InventoryStage:
         self._sources.set_withdrawal(state, source, Withdraw(work.since, rest) if rest else None)
         if rest:
             return []
-        self._start_recompute(state, source)
+        self._start_recompute(state, Recompute(source))
         return self._locations.withdraw(state, source, work.since, working.now_us)
 
     @staticmethod

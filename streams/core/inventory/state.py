@@ -117,6 +117,8 @@ class Sku(msgspec.Struct, array_like=True):
     not be read to be seen as such."""
     first_days: bytes = b""
     """Of the promise as it was last made: only when they move may another content say the same."""
+    whole: bool = False
+    """It was last made when every source it rests on was ready for it; never of what has to do with kits or drifts."""
 
 
 class Made(msgspec.Struct, array_like=True, frozen=True):
@@ -149,6 +151,8 @@ class SourceState(msgspec.Struct, array_like=True):
     """Of `stated`."""
     told: tuple[bool, int, int] = (False, 0, 0)
     """(ready, since, floor) as every partition was told it last; only with kits."""
+    earliest: int | None = 0
+    """Lowest version of what it has said of skus and locations; None: nothing yet; 0: begun before this was kept."""
 
 
 class ReachedState(msgspec.Struct, array_like=True):
@@ -175,6 +179,8 @@ class Recompute(msgspec.Struct, array_like=True):
     cause: str
     cursor: bytes = b""
     """Key of the first `s` record not done."""
+    unless_whole: bool = False
+    """A source has only become ready: what was whole without that stays as it is."""
 
 
 class Withdraw(msgspec.Struct, array_like=True):

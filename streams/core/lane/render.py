@@ -22,7 +22,7 @@ from schemas.records import Location, Progress, Stamps
 from streams.core.lane.faults import load_exception
 from streams.core.lane.keys import ZERO, balance_name, split_sku
 from streams.core.lane.owed import ExceptionOwed, HoldOwed, LocationOwed, OrderOwed, ProgressOwed, SkuOwed, decode_owed
-from streams.core.lane.snapshots import holding, uncertain
+from streams.core.lane.snapshots import first_sending, holding, sends_everything, uncertain
 from streams.core.lane.state import EXACT, ItemState, LocationState, Memo, PartState
 from streams.core.lane.sums import decode_sum
 from streams.core.unit import ALL_PARTITIONS, Output, View
@@ -62,6 +62,8 @@ class Renderer:
         for key in owed:
             due = decode_owed(key)
             if isinstance(due, SkuOwed):
+                if sends_everything(memo):
+                    due.everything = due.item = due.uncertain = True
                 yield from self._balances(state, due, version, now_us)
             elif isinstance(due, OrderOwed):
                 yield from self._order_parts(state, due, version, now_us)
@@ -81,9 +83,9 @@ class Renderer:
     def _balances(self, state: View, due: SkuOwed, version: int, now_us: int) -> Iterator[Output]:
         prefix = b"s" + due.sku + ZERO
         if due.everything:
-            names: Iterable[tuple[bytes, bytes | None]] = (
-                (key[len(prefix) :], value) for key, value in state.scan(prefix)
-            )
+            gone: dict[bytes, bytes | None] = dict.fromkeys(due.balances)
+            here = {key[len(prefix) :]: value for key, value in state.scan(prefix)}
+            names: Iterable[tuple[bytes, bytes | None]] = (gone | here).items()
         else:
             names = [(name, state.get(prefix + name)) for name in due.balances]
         parts: list[list[Balance]] = [[]]
@@ -196,6 +198,7 @@ class Renderer:
             holding=holding(memo),
             uncertain=uncertain(memo),
             restated_since=memo.restated_since,
+            restating_since=None if self._kits else first_sending(memo),
             kits=self._kits,
         )
         yield from self._in_band_progress(lane, version)

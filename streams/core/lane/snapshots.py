@@ -183,13 +183,31 @@ class Snapshots:
 
 def holding(memo: Memo) -> bool:
     """Only decreases may leave: something that could lower a promise is outstanding."""
+    return not memo.complete or memo.restating is not None or _lacks(memo)
+
+
+def says_nothing(memo: Memo) -> bool:
+    """What changes need not leave: all of it is about to be sent."""
+    return memo.silent or (memo.restating is not None and memo.restating_since is None and not memo.complete)
+
+
+def sends_everything(memo: Memo) -> bool:
+    """The lane is whole and tells it for the first time: whatever leaves about a sku is all that is known of it."""
+    return memo.restating_since is not None and not memo.complete
+
+
+def first_sending(memo: Memo) -> int | None:
+    """The version since which it does so, while nothing else is outstanding."""
+    return memo.restating_since if sends_everything(memo) and not _lacks(memo) else None
+
+
+def _lacks(memo: Memo) -> bool:
+    """Rows that could lower a promise are not in the state, or were there before."""
     return (
-        not memo.complete
-        or memo.silent
+        memo.silent
         or memo.snapshot is not None
         or memo.snapshot_required
         or memo.passing is not None
-        or memo.restating is not None
         or memo.history_until > 0
         or any(table.held_until_us or table.sweep_asks for table in memo.tables.values())
     )

@@ -22,7 +22,7 @@ from streams.core.lane.intake import Identity, Intake
 from streams.core.lane.lookups import Lookups
 from streams.core.lane.owed import NO_STAMP, HoldOwed, ProgressOwed, encode_owed
 from streams.core.lane.render import Encode, Renderer
-from streams.core.lane.snapshots import Snapshots, end_holds, holding, uncertain
+from streams.core.lane.snapshots import Snapshots, end_holds, first_sending, holding, says_nothing, uncertain
 from streams.core.lane.state import Memo, TableState, dump_memo, load_memo
 from streams.core.lane.waiting import waiting_queues
 from streams.core.lane.worklists import WorkLists, blocked, outstanding
@@ -48,6 +48,10 @@ END_OF_LOG_US = 5_000_000
 TICK_US = 2_000_000
 """More than this does not pass between two looks at the clock; what it shows beyond, it was set by."""
 PROGRESS = encode_owed(ProgressOwed())
+
+
+Statement = tuple[bool, bool, bool, int | None, int | None]
+"""(complete, holding, uncertain, restated since, sending everything for the first time since) as progress says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ class LaneStage:
         self._recent: deque[int] = deque()
         self._recent_rows = self._recent_bad = 0
         self._stated_us = 0
-        self._stated: tuple[bool, bool, bool, int | None] = (False, False, False, None)
+        self._stated: Statement = (False, False, False, None, None)
         self._waits_since_us = 0
 
     # -- Stage
@@ -292,17 +296,17 @@ class LaneStage:
     def _close(self, fold: Fold, owed: list[bytes], consumed: int, *, progress: bool) -> Settled:
         memo = self._memo
         end_holds(memo, self._limits.truncate_hold_s * 1_000_000)
-        if memo.silent:
+        if says_nothing(memo):
             fold.dirty.forget_outputs()
         changed, put_off = fold.dirty.leave(fold.state, later=memo.owing or blocked(memo))
         memo.owing = memo.owing or put_off
         before = HoldOwed(memo.covered, memo.covered_offset, memo.covered_us)
-        if not (memo.silent or memo.owing or memo.sweeping or memo.reasserting or blocked(memo)):
+        if not (says_nothing(memo) or memo.owing or memo.sweeping or memo.reasserting or blocked(memo)):
             memo.covered, memo.covered_offset, memo.covered_us = memo.reached, memo.offset, memo.reached_us
         self._closed.extend(fold.faults.closed)
-        statement = (memo.complete, holding(memo), uncertain(memo), memo.restated_since)
+        statement = (memo.complete, holding(memo), uncertain(memo), memo.restated_since, first_sending(memo))
         due = is_over(self._stated_us, self._limits.progress_ms * 1000, fold.now_us)
-        begins = (encode_owed(before),) if statement[1] and not self._stated[1] else ()
+        begins = (encode_owed(before),) if _only_decreases(statement) and not _only_decreases(self._stated) else ()
         all_owed = list(dict.fromkeys((*begins, *owed, *changed)))
         if progress or due or statement != self._stated:
             self._stated, self._stated_us = statement, fold.now_us
@@ -428,3 +432,8 @@ class LaneStage:
     @staticmethod
     def _unlike(known: TableState | None, table: TableState) -> bool:
         return known is None or known.columns != table.columns
+
+
+def _only_decreases(statement: Statement) -> bool:
+    """What a receiver must take it for, of a sku that it was told of."""
+    return statement[1] and statement[4] is None

@@ -266,6 +266,50 @@ def test_a_state_that_missed_what_was_said_before_waits_for_a_restatement() -> N
     assert (inventory.atp("A").complete, inventory.now("A")) == (True, 6)
 
 
+def sending(inventory: Inventory, since: int | None) -> None:
+    """The WMS's lane is sending everything for the first time; None: something holds it."""
+    inventory.progress("wms", complete=False, holding=True, restating_since=since)
+
+
+def test_promises_are_made_while_a_whole_source_sends_everything_for_the_first_time() -> None:
+    inventory = Inventory(ready=["erp", "shop"])
+    inventory.say("erp", "A", balance("N", "demand", 1, "L1"))
+    inventory.say("erp", "C", balance("N", "demand", 1, "L2"))
+    inventory.progress("wms", complete=False, holding=True)
+    sending(inventory, 500)
+    inventory.say("wms", "A", balance("N", "on_hand", 10), version=501)
+    assert (inventory.atp("A").complete, inventory.position("A").complete, inventory.now("A")) == (True, True, 9)
+    assert not inventory.atp("C").complete, "of what it has not sent it may know something"
+    sending(inventory, None)
+    inventory.say("wms", "A", balance("N", "on_hand", 12), version=502)
+    inventory.say("wms", "B", balance("N", "on_hand", 5), version=502)
+    assert inventory.now("A") == 9, "increases wait"
+    assert not getattr(inventory.atp("B"), "complete", False)
+    sending(inventory, 500)
+    inventory.say("wms", "A", balance("N", "on_hand", 13), version=503)
+    assert inventory.now("A") == 12
+    sent = inventory.sent("inventory.atp.v1")
+    inventory.progress("wms", restated_since=500, version=505)
+    assert (inventory.now("B"), inventory.now("C"), inventory.atp("C").complete) == (5, -1, True)
+    assert inventory.sent("inventory.atp.v1") == sent + 2, "A stays as it was made"
+
+
+@pytest.mark.parametrize("poison", [False, True])
+def test_what_a_lost_source_said_before_holds_promises_until_it_has_sent_everything(poison: bool) -> None:
+    inventory = Inventory(ready=["erp", "shop"])
+    inventory.progress("wms", complete=False, holding=True)
+    if poison:
+        inventory.runtime.feed(b"A", b"no message")
+        inventory.runtime.run()
+    else:
+        inventory.say("wms", "A", balance("N", "on_hand", 4), balance("S", "on_hand", 90), version=400)
+    sending(inventory, 500)
+    inventory.say("wms", "A", balance("N", "on_hand", 10), version=501)
+    assert not getattr(inventory.atp("A"), "complete", False), "what it no longer says is still in the sums"
+    inventory.progress("wms", restated_since=500, version=502)
+    assert (inventory.atp("A").complete, inventory.atp("A").uncertain, inventory.now("A")) == (True, False, 10)
+
+
 def whole(inventory: Inventory, source: str) -> str | None:
     """What was said last with a source's progress."""
     latest = inventory.runtime.latest("progress.v1")[f"inventory/{source}/0".encode()]

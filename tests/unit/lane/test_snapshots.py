@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from itertools import takewhile
 from typing import Any
 
 import pytest
 
+from streams.core.lane import worklists
 from streams.core.lane.fold import Entry, Fold
 from streams.core.lane.state import dump_memo, load_memo
 from streams.core.log.control import Action
@@ -85,6 +87,47 @@ def test_a_snapshot_that_begins_again_evaluates_every_row_at_its_end(lane: Lane)
     lane.runtime.run()
     lane.log.snapshot({**STOCK, "toy.item": [item_row(n, f"T{n}") for n in range(5)]}, names=names)
     assert {key[0] for key in lane.run().quantities()} == {f"T{n}" for n in range(5)}
+
+
+def test_what_a_whole_lane_sends_for_the_first_time_is_all_it_knows_of_a_sku(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of what changes meanwhile, whether its turn has come or not."""
+    monkeypatch.setattr(worklists, "RESTATE_NAMES", 1)
+    lane = Lane(batch=3)
+    stock = [stock_row(n, n % 9, "5", "W1" if n < 9 else "W2") for n in range(18)]
+    lane.log.snapshot({"toy.item": [item_row(n, f"S{n}") for n in range(9)], "toy.stock": stock})
+    lane.log.transaction(("u", "toy.stock", stock_row(8, 8, "6")))
+    lane.log.transaction(("u", "toy.stock", stock_row(1, 1, "6")))
+    lane.log.transaction(("u", "toy.stock", stock_row(8, 8, "7")))
+    lane.log.transaction(("d", "toy.stock", {"id": 0}))
+    lane.log.transaction(("u", "toy.stock", stock_row(8, 8, "8")))
+    received = lane.run()
+    said = [message.progress for message in received.history if message.progress is not None]
+    since = next(progress.restating_since for progress in said if progress.restating_since is not None)
+    assert (said[-1].complete, said[-1].restating_since, said[-1].restated_since) == (True, None, since)
+    first = list(takewhile(lambda m: m.progress is None or not m.progress.complete, received.history))
+    told = {sku: [m for m in first if m.sku == sku] for sku in ("S0", "S8")}
+    assert {len(m.balances) for each in told.values() for m in each} == {2}
+    assert [min(b.postings for b in m.balances) for m in told["S0"]] == [1, 0], "sent, and deleted before the end"
+    assert all(m.version >= since and m.item is not None for m in told["S8"])
+    assert len(told["S8"]) >= 2, "changed before its turn"
+
+
+def test_a_hold_is_said_in_front_of_what_it_is_about_while_a_lane_sends_for_the_first_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worklists, "RESTATE_NAMES", 1)
+    lane = Lane(batch=3)
+    lane.log.snapshot({"toy.demand": [demand_row(n, f"S{n}", "5") for n in range(9)]})
+    for _ in range(5):
+        lane.log.transaction(("u", "toy.demand", demand_row(8, "S8", "5")))
+    lane.log.transaction(("t", "toy.demand", None))
+    received = lane.run()
+    holds = False
+    for message in received.history:
+        if message.progress is not None:
+            holds = message.progress.restating_since is None
+        assert holds or not any(b.postings == 0 for b in message.balances), "the demand that a TRUNCATE takes away"
+    assert any(b.postings == 0 for m in received.history for b in m.balances)
 
 
 def test_a_table_with_fewer_rows_in_the_log_than_scanned_is_not_believed(lane: Lane) -> None:
