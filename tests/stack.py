@@ -108,7 +108,8 @@ def unique(prefix: str) -> str:
     return f"{prefix}_{uuid.uuid4().hex[:8]}"
 
 
-def _database(dsn: str, name: str) -> Database:
+def database_of(dsn: str, name: str) -> Database:
+    """The database of this name on a superuser's server."""
     parts = urlsplit(dsn)
     return Database(
         name=name,
@@ -127,7 +128,7 @@ def postgres_database(endpoints: Endpoints, prefix: str = "test") -> Iterator[Da
     with psycopg.connect(endpoints.postgres_dsn, autocommit=True) as admin:
         admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         try:
-            yield _database(endpoints.postgres_dsn, name)
+            yield database_of(endpoints.postgres_dsn, name)
         finally:
             slots = admin.execute("SELECT slot_name, active_pid FROM pg_replication_slots WHERE database = %s", (name,))
             for slot, holder in slots.fetchall():
@@ -162,6 +163,6 @@ def mariadb_database(endpoints: Endpoints, prefix: str = "test") -> Iterator[Dat
     with mariadb_connection(endpoints.mariadb_dsn) as admin, admin.cursor() as cursor:
         cursor.execute(f"CREATE DATABASE `{name}`")
         try:
-            yield _database(endpoints.mariadb_dsn, name)
+            yield database_of(endpoints.mariadb_dsn, name)
         finally:
             cursor.execute(f"DROP DATABASE `{name}`")

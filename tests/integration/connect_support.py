@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import psycopg
 import pymysql
@@ -21,7 +21,7 @@ from onhand.settings import Settings
 from onhand.stack.local import settings_environment
 from schemas.errors import OnhandError
 from streams.connect.client import ConnectClient
-from tests.stack import Database, RunningStack, unique
+from tests.stack import Database, RunningStack, database_of, mariadb_connection, unique
 from tests.unit.connect.sources import demo_config
 
 PASSWORD = "secret-of-the-test"
@@ -164,40 +164,21 @@ def _write(made: Project, name: str, kind: str, schema: str, role: str, config: 
 
 @contextmanager
 def mariadb_admin(database: Database) -> Iterator[pymysql.cursors.Cursor]:
-    connection = pymysql.connect(
-        host=database.host,
-        port=database.port,
-        user=database.user,
-        password=database.password,
-        database=database.name,
-        autocommit=True,
-    )
-    try:
-        with connection.cursor() as cursor:
-            yield cursor
-    finally:
-        connection.close()
+    with mariadb_connection(database.dsn) as connection, connection.cursor() as cursor:
+        yield cursor
 
 
 @contextmanager
 def restartable_postgres(stack: RunningStack) -> Iterator[Database]:
     """A throw-away PostgreSQL database that survives a restart of the server: nothing holds a session meanwhile."""
-    dsn = stack.endpoints.postgres_dsn
-    parts, name = urlsplit(dsn), unique("test")
+    dsn, name = stack.endpoints.postgres_dsn, unique("test")
 
     def admin(statement: str) -> None:
         with psycopg.connect(dsn, autocommit=True) as session:
             session.execute(statement.encode())
 
     admin(f"CREATE DATABASE {name}")
-    yield Database(
-        name=name,
-        dsn=f"{parts.scheme}://{parts.netloc}/{name}",
-        host=parts.hostname or "",
-        port=parts.port or 0,
-        user=parts.username or "",
-        password=parts.password or "",
-    )
+    yield database_of(dsn, name)
     admin(
         "SELECT pg_terminate_backend(active_pid, 5000) FROM pg_replication_slots "
         f"WHERE active_pid IS NOT NULL AND database = '{name}'"
@@ -209,15 +190,9 @@ def restartable_postgres(stack: RunningStack) -> Iterator[Database]:
 def lasting_database(stack: RunningStack, kind: str) -> Database:
     """An empty database that lives as long as its server, and to which nothing holds a session."""
     dsn, name = getattr(stack.endpoints, f"{kind}_dsn"), unique("test")
-    parts = urlsplit(dsn)
-    database = Database(name, f"{parts.scheme}://{parts.netloc}/{name}", *_of(parts))
-    with database_cursor(replace(database, name=parts.path.lstrip("/"), dsn=dsn), kind) as cursor:
+    with database_cursor(database_of(dsn, urlsplit(dsn).path.lstrip("/")), kind) as cursor:
         cursor.execute(f"CREATE DATABASE {name}")
-    return database
-
-
-def _of(parts: SplitResult) -> tuple[str, int, str, str]:
-    return parts.hostname or "", parts.port or 0, parts.username or "", parts.password or ""
+    return database_of(dsn, name)
 
 
 @contextmanager
