@@ -117,7 +117,7 @@ class Snapshots:
     def _start(self) -> None:
         memo = self._memo
         self._fold.settle()
-        memo.snapshot, memo.snapshot_in, memo.passing = Snapshot(), False, None
+        memo.snapshot, memo.snapshot_in, memo.passing, memo.first_read = Snapshot(), False, None, None
         memo.reading = {}
         for name, table in memo.tables.items():
             table.generation += 1
@@ -147,9 +147,11 @@ class Snapshots:
             faults.close_code(code, "source")
         if snapshot.greatest is None:
             return
+        memo.passing_binlog = snapshot.binlog
         if memo.complete:
-            memo.passing, memo.passing_binlog = snapshot.greatest, snapshot.binlog
+            memo.passing = snapshot.greatest
         else:
+            memo.first_read = snapshot.greatest
             major, minor = snapshot.greatest
             memo.reached = covered_binlog(major, minor) if snapshot.binlog else covered_lsn(minor)
 
@@ -171,14 +173,17 @@ class Snapshots:
                 self._sweep(name)
 
     def passed(self, covered: str) -> None:
-        """The log has come so far: is it past the repeated snapshot?"""
+        """The log has come so far: is it past the snapshot?
+
+        After a first one it begins there, unless the slot is older: then it tells again what the snapshot has.
+        """
         memo = self._memo
-        if memo.passing is not None:
+        place = memo.passing or memo.first_read
+        if place is not None:
             kind, major, minor = parse_covered(covered)
             here = (major, minor) if kind == "binlog" else (major, major)
-            want = memo.passing if memo.passing_binlog else (memo.passing[1], memo.passing[1])
-            if here >= want:
-                memo.passing = None
+            want = place if memo.passing_binlog else (place[1], place[1])
+            memo.passing, memo.first_read = None if here >= want else place, None
 
 
 def holding(memo: Memo) -> bool:

@@ -185,6 +185,8 @@ class Memo(msgspec.Struct, array_like=True):
     increases wait until it is in; 0: it is."""
     passed_us: int = 0
     """Time that has passed while somebody looked, from tick to tick: the clock may be set, and this goes on evenly."""
+    first_read: tuple[int, int] | None = None
+    """The position of the first snapshot, until the log has said where it goes on."""
 
     def read(self) -> frozenset[str] | None:
         """While rows are only stored: the tables that have been read, so that a row which joins no other is evaluated

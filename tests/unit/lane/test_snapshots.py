@@ -165,6 +165,26 @@ def test_increases_wait_from_a_repeated_snapshot_until_the_log_has_passed_it(lan
     assert progress_of(lane) == (True, False, False)
 
 
+def test_increases_wait_while_an_older_slot_tells_again_what_a_first_snapshot_has(lane: Lane) -> None:
+    older = lane.log.lsn
+    lane.log.lsn += 10_000
+    lane.start({"toy.item": [item_row(1, "A")], "toy.stock": [stock_row(1, 1, "3")]})
+    assert progress_of(lane) == (True, False, False)
+    newer, lane.log.lsn = lane.log.lsn, older
+    for quantity in ("5", "2"):
+        lane.log.transaction(("u", "toy.stock", stock_row(1, 1, quantity)))
+        lane.run()
+        assert progress_of(lane) == (True, True, False)
+    lane.log.lsn = newer
+    lane.log.transaction(("u", "toy.stock", stock_row(1, 1, "3")))
+    assert lane.run().quantities()[A_ON_HAND] == Decimal(3)
+    assert progress_of(lane) == (True, False, False)
+    lane.log.lsn += 1
+    lane.log.transaction(("u", "toy.stock", stock_row(1, 1, "9")))
+    lane.run()
+    assert progress_of(lane) == (True, False, False)
+
+
 def test_a_large_sweep_waits_for_a_person(lane: Lane) -> None:
     rows = [demand_row(number, "A", "1") for number in range(100)]
     lane.start({"toy.demand": rows})
