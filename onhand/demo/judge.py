@@ -20,7 +20,8 @@ import requests
 
 from onhand.demo import databases as db
 from onhand.demo.databases import Business, Endpoint
-from onhand.demo.shop import ShadowShop, Shop
+from onhand.demo.mistakes import History, Mistake, Telling
+from onhand.demo.shop import ShadowShop, ShelfTag, Shop
 from onhand.demo.truth import read_facts
 
 OUTCOMES = ("right", "oversold", "wrongly_refused")
@@ -73,6 +74,8 @@ class Customers:
         self.attempts_per_s, self.batch_period_s = attempts_per_s, batch_period_s
         self.with_onhand, self.with_batch = Verdicts(), Verdicts()
         self.failures: list[str] = []
+        self._history, self._mistakes = History(), list[Mistake]()
+        shop.on_tag = self._told
         self._stopping = threading.Event()
         self._erp, self._wms = erp, wms
         self._threads = [
@@ -90,6 +93,13 @@ class Customers:
         self._stopping.set()
         for thread in self._threads:
             thread.join()
+
+    def mistakes(self) -> list[str]:
+        """A line for every attempt that onhand's shop answered wrongly: what it did not know, and how late it was."""
+        return [self._history.explain(mistake) for mistake in self._mistakes]
+
+    def _told(self, sku: str, tag: ShelfTag) -> None:
+        self._history.note(sku, Telling(time.time_ns() // 1000, tag.committed_us, tag.available))
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
@@ -120,7 +130,11 @@ class Customers:
         facts = read_facts(erp, wms, sku)[sku]
         if not (facts.tracked and facts.active):
             return  # not a question of stock
-        there = facts.available(self.today) >= quantity
+        asked_us, available = time.time_ns() // 1000, facts.available(self.today)
+        there, tag = available >= quantity, self.shop.tags.get(sku)
+        held = tag.available if tag else None
         answer = session.post(f"{self.shop.url}/orders", json={"sku": sku, "quantity": quantity}, timeout=10)
-        self.with_onhand.record(answer.status_code == 201, there, quantity)
+        outcome = self.with_onhand.record(answer.status_code == 201, there, quantity)
+        if outcome != "right":
+            self._mistakes.append(Mistake(sku, outcome, quantity, available, held, asked_us))
         self.with_batch.record(self.shadow.offer(sku, quantity), there, quantity)

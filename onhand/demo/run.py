@@ -126,6 +126,7 @@ def _result(
     return {
         "settings": asdict(wanted),
         "with_onhand": _verdicts(customers.with_onhand),
+        "mistakes": customers.mistakes(),
         "with_batch": _verdicts(customers.with_batch),
         "batch_exports": customers.shadow.exports,
         "webhooks": shop.webhooks,

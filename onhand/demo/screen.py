@@ -95,6 +95,8 @@ def result_page(screen: Screen, result: Mapping[str, Any]) -> None:
         ],
         "no customer came",
     )
+    for line in result["mistakes"]:
+        screen.console.print(f"  {line}", markup=False, highlight=False)
     screen.table(
         "Lag by hop, milliseconds",
         ("hop", "source", "warehouse", "publications", "p50", "p99", "p99.9", "max"),

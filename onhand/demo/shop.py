@@ -29,10 +29,12 @@ TOLERANCE_S = 300
 class ShelfTag:
     """What a shop believes of one item."""
 
-    __slots__ = ("available", "locations", "version")
+    __slots__ = ("available", "committed_us", "locations", "version")
 
-    def __init__(self, available: Decimal, locations: dict[str, Decimal], version: int) -> None:
-        self.available, self.locations, self.version = available, locations, version
+    def __init__(
+        self, available: Decimal, locations: dict[str, Decimal], version: int, committed_us: int | None
+    ) -> None:
+        self.available, self.locations, self.version, self.committed_us = available, locations, version, committed_us
 
 
 class Shop:
@@ -112,7 +114,7 @@ class Shop:
             self.last_age_us = time.time_ns() // 1000 - item["committed_us"]
         quantities = {location: Decimal(text) for location, text in item["quantities"].items()}
         network = quantities.pop(NETWORK)
-        tag = self.tags[item["sku"]] = ShelfTag(network, quantities, version)
+        tag = self.tags[item["sku"]] = ShelfTag(network, quantities, version, item.get("committed_us"))
         if self.on_tag is not None:
             self.on_tag(item["sku"], tag)
 

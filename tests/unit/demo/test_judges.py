@@ -15,6 +15,7 @@ import requests
 
 from onhand.demo.audit import compare_positions, compare_promises, compare_shop
 from onhand.demo.judge import Verdicts
+from onhand.demo.mistakes import History, Mistake, Telling
 from onhand.demo.shop import ShadowShop, Shop
 from onhand.demo.truth import Claim, Facts, from_cyyddd
 from schemas.records import Atp, AtpStep, Bucket, LocationAtp, Position, PositionLine
@@ -186,3 +187,27 @@ def test_the_shadow_shop_keeps_its_own_sales_off_until_the_next_export() -> None
     assert [shadow.offer("A1", 2), shadow.offer("A1", 2)] == [True, False]
     shadow.export({"A1": D(3)})
     assert shadow.offer("A1", 2)
+
+
+MISTAKE = Mistake("A1", "oversold", quantity=3, there=D(1), held=D("4.000"), asked_us=1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("told_us", "committed_us", "end"),
+    [
+        (1_012_000, 960_000, "1 arrived 12 ms after the question, of a change committed 40 ms before it"),
+        (
+            1_012_000,
+            1_005_000,
+            "1 arrived 12 ms after the question, of a change only committed 5 ms after it: nothing was on its way",
+        ),
+        (1_012_000, None, "1 arrived 12 ms after the question"),
+        (990_000, 960_000, "it was told nothing after that"),
+    ],
+)
+def test_a_mistake_says_what_was_on_its_way(told_us: int, committed_us: int | None, end: str) -> None:
+    history = History()
+    history.note("A1", Telling(900_000, 890_000, D(4)))
+    history.note("A1", Telling(told_us, committed_us, D(1)))
+    what = "A1 oversold, 3 wanted: the shop believed in 4, 1 were there; "
+    assert history.explain(MISTAKE) == what + end
