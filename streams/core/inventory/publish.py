@@ -35,7 +35,7 @@ from streams.core.inventory.promise import (
 )
 from streams.core.inventory.sources import Sources
 from streams.core.inventory.state import ZERO, Made, Sku, encode, sku_key
-from streams.core.inventory.working import Working
+from streams.core.inventory.working import MAX_PLACES, Working
 from streams.core.ownership import ANY, Ownership
 from streams.core.unit import View
 
@@ -117,6 +117,8 @@ class Publisher:
         after_us = self._rules.ownership.drift_after_s * 1_000_000
         findings, ripe_us = drift.findings(sku, drifts, now_us, after_us)
         if ready:
+            if record.coarse:
+                findings.append(_too_many(sku, record))
             if record.exceptions or findings or promise.overdue or kit_findings or _lowest(promise) < ZERO:
                 findings += kit_findings
                 findings += _oversells(sku, promise, item, cause, tracked)
@@ -262,6 +264,18 @@ def _was_made(state: View, record: Sku, sku: str) -> bool:
 
 def _lowest(promise: Promise) -> Decimal:
     return min((at.available_now for at in promise.locations), default=ZERO).min(promise.network.available_now)
+
+
+def _too_many(sku: str, record: Sku) -> Finding:
+    """Its sums stand without dates."""
+    return Finding(
+        code="too-many-dates",
+        source=min(owner for _, _, owner, _ in record.sums).partition("/")[0],
+        subject=sku,
+        detail=f"it has been open at more than {MAX_PLACES} places and dates: all demand is promised as due now, and "
+        "inbound not at all",
+        action="close what is done in the system it comes from; closes by itself when half as many are left",
+    )
 
 
 def _oversells(sku: str, promise: Promise, item: Item, cause: str, tracked: bool) -> list[Finding]:

@@ -117,6 +117,8 @@ class Sku(msgspec.Struct, array_like=True):
     not be read to be seen as such."""
     first_days: bytes = b""
     """Of the promise as it was last made: only when they move may another content say the same."""
+    coarse: bool = False
+    """It has so many open places and dates that its sums stand without dates: demand is due now, inbound never."""
     whole: bool = False
     """It was last made when every source it rests on was ready for it; never of what has to do with kits or drifts."""
 

@@ -7,7 +7,7 @@ claims into changes of the sums; `save` writes everything back.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from schemas.records import Stamps
 from streams.core.inventory.claims import Effect, settle
@@ -30,6 +30,9 @@ from streams.core.ownership import Ownership
 from streams.core.unit import View
 
 Key = TypeVar("Key")
+
+MAX_PLACES = 10_000
+"""Lines of a sku's position above which they stand without dates, so that its record stays small."""
 
 _COMPONENT_BYTES = 500
 """About what one component of a kit adds to a unit in which the kit changes."""
@@ -108,12 +111,24 @@ class Working:
             move_wake(self.state, key, claim.wake_us, after.wake_us)
             claim.wake_us = after.wake_us
             self.state.put(key, encode(claim) if claim.entries else None)
+        touched_skus = {sku_of_claim(key)[0] for key in self.claims}
         self.claims.clear()
+        for sku in touched_skus:
+            self._bound(sku, self.skus[sku])
 
     def save(self) -> None:
         for sku, record in self.skus.items():
             self.state.put(sku_key(sku), encode(record))
         self.skus.clear()
+
+    def _bound(self, sku: str, record: Sku) -> None:
+        """Too many sums: without dates from now on; so few claims that there cannot be: with dates again."""
+        if not record.coarse and len(record.sums) > MAX_PLACES:
+            record.coarse = True
+            self._rebuild(sku, record)
+        elif record.coarse and sum(count for _, count in record.sums.values()) < MAX_PLACES // 2:
+            record.coarse = False
+            self._rebuild(sku, record)
 
     def _rebuild(self, sku: str, record: Sku) -> None:
         """The sums anew from the claims, under the present rule; a drift that stays keeps its age."""
@@ -138,14 +153,30 @@ def move(sku: Sku, before: Effect | None, after: Effect, now_us: int) -> None:
     if before is None:
         before = _NOTHING
     if before.lines != after.lines:
-        _move_sums(sku.lines, before.lines, after.lines)
+        if sku.coarse:
+            _move_sums(sku.lines, _undated(before.lines), _undated(after.lines))
+        else:
+            _move_sums(sku.lines, before.lines, after.lines)
     if before.sums != after.sums:
-        _move_sums(sku.sums, before.sums, after.sums)
+        if sku.coarse:
+            _move_sums(sku.sums, _undated(before.sums), _undated(after.sums))
+        else:
+            _move_sums(sku.sums, before.sums, after.sums)
     if before.drifts != after.drifts:
         _move_drifts(sku, before, after, now_us)
 
 
 _NOTHING = Effect()
+
+
+def _undated(quantities: dict[Key, Decimal]) -> dict[Key, Decimal]:
+    """The same without due dates, the last part of their keys."""
+    dated: dict[Any, Decimal] = quantities
+    merged: dict[Any, Decimal] = {}
+    for key, quantity in dated.items():
+        place = (*key[:-1], None)
+        merged[place] = merged.get(place, ZERO) + quantity
+    return merged
 
 
 def _move_sums(sums: dict[Key, tuple[Decimal, int]], before: dict[Key, Decimal], after: dict[Key, Decimal]) -> None:
