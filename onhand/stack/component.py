@@ -26,6 +26,8 @@ class Command:
     """Unprivileged system user to become; None: stay who we are."""
     stop_signal: int = signal.SIGTERM
     """Asks it to stop quickly and cleanly."""
+    timer_slack_us: int = 0
+    """So much later than asked may its threads wake from a timed wait (PR_SET_TIMERSLACK); 0: as the kernel has it."""
 
 
 class Component(Protocol):

@@ -25,6 +25,7 @@ LOG_LIMIT_BYTES = 20 << 20
 """A log longer than this is moved to `<name>.log.1` when its process starts."""
 POLL_S = 0.05
 _PR_SET_PDEATHSIG = 1
+_PR_SET_TIMERSLACK = 29
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -76,7 +77,9 @@ class Process:
         account = pwd.getpwnam(command.user) if command.user else None
         parent = os.getpid()
 
-        def die_with_parent() -> None:
+        def before_exec() -> None:
+            if command.timer_slack_us:
+                _libc.prctl(_PR_SET_TIMERSLACK, ctypes.c_ulong(command.timer_slack_us * 1000))
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != parent:  # it died before prctl
                 os._exit(1)
@@ -97,7 +100,7 @@ class Process:
                     user=account.pw_uid if account else None,
                     group=account.pw_gid if account else None,
                     extra_groups=[] if account else None,
-                    preexec_fn=die_with_parent,
+                    preexec_fn=before_exec,
                 )
         except OSError as error:
             raise EnvironmentFault(f"{name}: cannot start {command.argv[0]}: {error}") from error

@@ -14,6 +14,11 @@ from onhand.stack.site import Site
 SECRET_VARIABLES = r"[A-Z][A-Z0-9_]*_(USER|PASSWORD|SECRET|TOKEN|HOST|PORT|DATABASE)"
 """Environment variables that a connector's `${env:…}` may name; everything else stays unreadable over REST."""
 
+TIMER_SLACK_US = 1000
+"""Debezium's queue wakes when `poll.interval.ms` has passed by its clock of milliseconds, and then asks that clock
+without a pause, holding the queue's lock, until it shows one more (`ChangeEventQueue.poll`: expired is *more than* the
+interval).  Woken up to a millisecond later it finds the time over."""
+
 
 @dataclass(frozen=True)
 class Connect:
@@ -79,6 +84,7 @@ class Connect:
                 str(self._worker_properties),
             ),
             cwd=self.site.data_dir,
+            timer_slack_us=TIMER_SLACK_US,
         )
 
     def ready(self) -> bool:

@@ -39,6 +39,14 @@ def leave_behind(folder: Path, pid: int, started: int) -> None:
     write_record(folder, Record(pid=1, started=-1, phase=Phase.READY, rows=(row,)))
 
 
+def test_a_child_wakes_as_late_as_it_may(tmp_path: Path) -> None:
+    argv = (sys.executable, "-c", "print(open('/proc/self/timerslack_ns').read())")
+    child = Process("child", Command(argv=argv, cwd=tmp_path, timer_slack_us=700), tmp_path / "child.log")
+
+    assert wait_until(lambda: child.exit_code() == 0, DEADLINE_S)
+    assert (tmp_path / "child.log").read_text().strip() == "700000"
+
+
 def test_children_die_when_their_parent_is_killed(tmp_path: Path) -> None:
     code = f"""
 import time, sys, pathlib
