@@ -44,6 +44,8 @@ class Registry:
         return Command(
             argv=(
                 *(str(self.java), "-Xms64m", "-Xmx384m", "-XX:+ExitOnOutOfMemoryError"),
+                # it answers a few questions at the start of each process: what it costs is its own start
+                *("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),
                 *(f"-D{key}={value}" for key, value in self.options().items()),
                 *("-jar", str(self.application / "quarkus-run.jar")),
             ),
