@@ -8,6 +8,8 @@ inward and none outward.
 * `complete` is false while a source that owns an order attribute has not been read whole; when the last one is, all
   orders are gone through once and those that change are sent again.  The same walk withdraws what a source has not
   restated, and follows a changed ownership file.
+* While a source that was read whole is read again, or reloads a table, what its orders have lost is not known yet:
+  changes are *held*, so that no order shows new rows beside old ones, and afterwards all orders are gone through.
 * Progress is stated one unit later than it is received, because only then everything it covers is acknowledged; and not
   while a walk is under way.
 * An order that no source knows any more is sent once as `removed`, and forgotten, with a tombstone, a week later.
@@ -25,7 +27,7 @@ from typing import Any, Protocol
 import msgspec
 
 from schemas.errors import PoisonRecord
-from schemas.messages import OrderPartMessage
+from schemas.messages import LaneProgress, OrderPartMessage
 from schemas.records import ExceptionRecord, ExceptionStatus, Progress, Shipment, Stamps
 from streams.core.heard import heard_whole
 from streams.core.orders.merge import Merged, Owners, merge
@@ -141,6 +143,14 @@ class OrdersStage:
         """Every source that owns an order attribute has been read whole."""
         return all(
             (known := self._sources.get(source)) is not None and known.received is not None and known.received.complete
+            for source in self._owning
+        )
+
+    @property
+    def holding(self) -> bool:
+        """One of them was, and something that could take rows away is outstanding."""
+        return any(
+            (known := self._sources.get(source)) is not None and known.received is not None and _holds(known.received)
             for source in self._owning
         )
 
@@ -267,13 +277,13 @@ class _Unit:
         known = self.stage._sources.setdefault(message.source, SourceState(since=message.version))
         if message.progress is None or message.version < known.version:
             return
-        was_complete = self.stage.complete
+        was_complete, was_holding = self.stage.complete, self.stage.holding
         known.version, known.received = message.version, heard_whole(message.progress, known.since)
         restated = message.progress.restated_since
         if restated is not None and restated > known.restated_since:
             known.restated_since = restated
             self.state.put(WALK_KEY, b"")
-        if self.stage.complete and not was_complete:
+        if (self.stage.complete and not was_complete) or (was_holding and not self.stage.holding):
             self.state.put(WALK_KEY, b"")
         store_source(self.state, message.source, known)
         self.stage._unstated.add(message.source)
@@ -327,9 +337,7 @@ class _Unit:
                 return
             order_id = key[1:].decode()
             self.bytes += len(stored)
-            order = self._orders.setdefault(order_id, parse_order(stored))
-            for source, known in self.stage._sources.items():
-                sweep(order, source, known.restated_since)
+            self._sweep(self._orders.setdefault(order_id, parse_order(stored)))
         self.state.put(WALK_KEY, None)
 
     def ring(self) -> None:
@@ -360,6 +368,10 @@ class _Unit:
     def _settle_order(self, order_id: str, order: OrderState) -> None:
         if order.pending():
             order.held = True
+            store_order(self.state, order_id, order)
+            return
+        if self.stage.holding:
+            order.held = order.held or order_id in self._changed
             store_order(self.state, order_id, order)
             return
         held, order.held = order.held, False
@@ -443,7 +455,18 @@ class _Unit:
             stored = self.state.get(order_key(order_id))
             self.bytes += len(stored or b"")
             order = self._orders[order_id] = OrderState() if stored is None else parse_order(stored)
+            if self.state.get(WALK_KEY) is not None:  # which has not come here, perhaps
+                self._sweep(order)
         return order
+
+    def _sweep(self, order: OrderState) -> None:
+        for source, known in self.stage._sources.items():
+            sweep(order, source, known.restated_since)
+
+
+def _holds(progress: LaneProgress) -> bool:
+    """One that nobody can say the extent of (a lost stretch of the log) waits for a person, and its orders do not."""
+    return progress.complete and progress.holding and not progress.uncertain
 
 
 _digest_encoder = msgspec.msgpack.Encoder(order="deterministic")

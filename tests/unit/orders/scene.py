@@ -101,7 +101,14 @@ class Scene:
         return version
 
     def progress(
-        self, source: str, *, complete: bool = True, restated_since: int | None = None, offset: int = 1
+        self,
+        source: str,
+        *,
+        complete: bool = True,
+        restated_since: int | None = None,
+        offset: int = 1,
+        holding: bool = False,
+        uncertain: bool = False,
     ) -> None:
         progress = LaneProgress(
             input_offset=offset,
@@ -109,6 +116,8 @@ class Scene:
             source_time_us=1,
             complete=complete,
             restated_since=restated_since,
+            holding=holding,
+            uncertain=uncertain,
         )
         message = OrderPartMessage(kind="progress", source=source, version=self.next_version(source), progress=progress)
         self.runtime.feed(f"~{source}".encode(), CODEC.encode(INPUT_TOPIC, message))

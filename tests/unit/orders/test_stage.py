@@ -294,6 +294,43 @@ def test_what_a_source_has_not_restated_is_withdrawn() -> None:
     assert late.execution_status == "unknown", "a former owner's late word is older than the restatement"
 
 
+def test_while_a_source_is_read_again_no_order_shows_new_rows_beside_old_ones() -> None:
+    scene = Scene()
+    scene.say("erp", header(number="1"), line("SO-1-1", ordered="1"), line("SO-1-2", ordered="2"))
+    scene.tell("erp", header("SO-2", number="2"), order_id="SO-2")
+    sent = scene.sent("order.v1")
+    scene.progress("erp", holding=True)
+    scene.tell("erp", line("SO-1-1", ordered="5"), committed_us=100)
+    scene.tell("wms", header(execution_status="picking"), committed_us=200)
+    assert scene.sent("order.v1") == sent
+    scene.say("erp", gone("line", "SO-1-2"))  # the snapshot is whole, and did not bring it
+    scene.progress("erp")
+    scene.run()
+    order = scene.order()
+    assert [(one.line_id, one.ordered) for one in order.lines] == [("SO-1-1", Decimal(5))]
+    assert order.execution_status == "picking"
+    assert order.stamps.committed_us == 100, "the oldest change it stands for"
+    assert scene.sent("order.v1") == sent + 1, "orders that nothing happened to are not sent again"
+
+
+def test_orders_go_on_while_a_source_that_lost_a_stretch_waits_for_a_person() -> None:
+    scene = Scene()
+    scene.progress("erp", holding=True, uncertain=True)
+    assert scene.tell("erp", header(number="1")).number == "1"
+
+
+def test_what_a_source_has_not_restated_is_not_sent_for_the_sake_of_another() -> None:
+    scene = Scene()
+    scene.tell("erp", header(number="1"), line(ordered="1"))
+    scene.epoch = 2
+    scene.progress("erp", restated_since=version_of(2, 0))
+    scene.say("wms", header(execution_status="picking"))
+    scene.run()
+    sent = [one.output.value for one in scene.runtime.durable.sent if one.output.topic == "order.v1"]
+    orders = [CODEC.decode("order.v1", value) for value in sent if value is not None]
+    assert [(len(order.lines), order.execution_status) for order in orders] == [(1, "unknown"), (0, "picking")]
+
+
 def test_a_restatement_of_the_same_sends_nothing() -> None:
     scene = Scene()
     scene.tell("erp", header(number="1"), line(ordered="1"))
