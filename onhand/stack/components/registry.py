@@ -8,6 +8,7 @@ from pathlib import Path
 
 from onhand.stack.component import HOST, Command
 from onhand.stack.components.http import answers_ok
+from onhand.stack.components.kafka import QUICK_START
 from onhand.stack.site import Site
 
 
@@ -45,7 +46,7 @@ class Registry:
             argv=(
                 *(str(self.java), "-Xms64m", "-Xmx384m", "-XX:+ExitOnOutOfMemoryError"),
                 # it answers a few questions at the start of each process: what it costs is its own start
-                *("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),
+                *QUICK_START,
                 *(f"-D{key}={value}" for key, value in self.options().items()),
                 *("-jar", str(self.application / "quarkus-run.jar")),
             ),
