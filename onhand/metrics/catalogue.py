@@ -92,6 +92,7 @@ CATALOGUE: tuple[Metric, ...] = (
     _gauge("onhand_channel_keys", "Keys whose telling it remembers", _CHANNEL),
     _gauge("onhand_channel_dirty_keys", "Keys the channel has still to be told", _CHANNEL),
     _gauge("onhand_channel_oldest_dirty_seconds", "How long the first of them waits", _CHANNEL),
+    _gauge("onhand_channel_withheld_keys", "Items that were told and that inventory has not spoken of yet", _CHANNEL),
     _gauge("onhand_channel_told_lag_seconds", "Age of the last commit up to which it was told all", _CHANNEL, "source"),
     _gauge("onhand_channel_failures_in_a_row", "Pushes in a row that failed", _CHANNEL),
     _counter("onhand_channel_publications_total", "Items pushed, by what became of them", _CHANNEL, "outcome"),

@@ -68,6 +68,7 @@ def _channel(answer: Answer, now_us: int) -> Iterator[Sample]:
     yield Sample("onhand_channel_running", answer["state"] == "running")
     yield Sample("onhand_channel_keys", answer["keys"])
     yield Sample("onhand_channel_dirty_keys", answer["waiting"])
+    yield Sample("onhand_channel_withheld_keys", answer["withheld"])
     yield Sample("onhand_channel_oldest_dirty_seconds", answer["oldest_waiting_s"] or 0.0)
     for source, told_us in answer["told_up_to_us"].items():
         yield Sample("onhand_channel_told_lag_seconds", _age(told_us, now_us), (source,))

@@ -111,6 +111,19 @@ def _channels(document: Document) -> Iterator[Problem]:
         elif (row["oldest_dirty_s"] or 0) > LATE_S:
             detail = f"a key waits since {duration(int(row['oldest_dirty_s'] * 1e6))}"
             yield Problem(YELLOW, name, detail, f"`onhand channel status {row['channel']}`")
+        if row["withheld"]:
+            yield Problem(YELLOW, name, _withheld(row["withheld"]), _UNHEARD)
+
+
+def _withheld(count: int) -> str:
+    items = "1 item that was told is" if count == 1 else f"{count} items that were told are"
+    return f"{items} not in inventory.atp.v1: what was told holds until inventory has said all it knows"
+
+
+_UNHEARD = (
+    "comes by itself when every source has been read whole; if none is incomplete, holding or uncertain here, "
+    "`onhand source restate` for each"
+)
 
 
 def _exceptions(document: Document, now_us: int) -> Iterator[Problem]:

@@ -4,6 +4,9 @@ Theory of operation.  `wants` compares a key's newest fact, the rule and the sta
 acknowledged; every change of any of them touches the keys it concerns, and a touched key is dirty exactly as long as
 `wants` says so.  So a changed rule, a stale source, a resend and a new version are one mechanism, and a restart, which
 reads facts and publications back, arrives at the same dirty keys.
+
+An order whose newest state was acknowledged long ago is *let go*: of all that is known of it the version stays, by
+which what is read or sent again is recognised; a newer version is told like any other.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from sinks.core.ids import publication_id
 from sinks.core.ledger import WITHDRAWN, Fact, Telling, stamp_of, waiting_of
 from sinks.core.offer import OrderState, Promise, offer, source_step, step_of, withdrawn_offer
 from sinks.core.rule import NETWORK, Rule
+from sinks.core.versions import VersionMap
 
 INVENTORY = "inventory"
 ORDER = "order"
@@ -26,6 +30,9 @@ CONTROL = "control"
 EVERY_KEY = "*"
 ZERO = Decimal(0)
 SECOND_US = 1_000_000
+DAY_US = 86_400 * SECOND_US
+LET_GO_AT_ONCE = 1_000
+"""So many orders are let go in one tick."""
 
 
 class Want(NamedTuple):
@@ -66,40 +73,69 @@ class Book:
         self._held: dict[Key, Waiting] = {}
         self._sources: dict[tuple[int, str], SourceState] = {}
         self._source_steps: dict[int, dict[str, int]] = {}
+        self._at_rest: list[tuple[int, Key]] = []
+        """(since when, order): to be let go in time."""
+        self._let_go: dict[int, VersionMap] = {}
+        """By partition, orders that were let go, and the version told last."""
+        self._absent: dict[int, set[Key]] = {}
+        """By partition that has been read, items that were told and are not there, while they may be still to come."""
 
     # What happened -------------------------------------------------------------------------------------------------
 
     def recall(self, partition: int, publication: Publication, now_us: int, *, foreign: bool = False) -> None:
         """A record of channel.publication.v1 (not control), oldest first; `foreign` as `Telling.recall` says."""
         key = (publication.kind, publication.key)
+        if foreign and self._was_let_go(partition, key, publication.source_version):
+            return
+        if not foreign and (gone := self._let_go.get(partition)) is not None and key[0] == ORDER:
+            gone.discard(key[1])
         telling = self.tellings.setdefault(key, Telling(partition))
         telling.recall(publication, self._settle_us, foreign=foreign)
         self._confirm_later(key, telling)
+        self._comes_to_rest(key, telling)
         if foreign:
             self._touch(key, now_us)
+        else:
+            self._let_go_of(key, telling, now_us)
 
     def state(self, partition: int, key: Key, fact: Fact | None, now_us: int) -> None:
         """The newest promise or order of a key; None: a tombstone, no source knows it any more.
 
         An incomplete one goes to `incomplete`: until a complete one comes, the last one holds.
         """
+        if self._was_let_go(partition, key, None if fact is None else fact.version):
+            return
         telling = self.tellings.setdefault(key, Telling(partition))
         if fact is not None and telling.fact is not None and fact.version < telling.fact.version:
             return
-        telling.fact, telling.withdrawn, telling.present = fact, fact is None, fact is not None
+        telling.fact, telling.withdrawn = fact, fact is None
+        self._is_there(key, telling)
         self._touch(key, now_us)
 
     def incomplete(self, partition: int, key: Key) -> None:
         """There is a record, but no complete one: what the channel was told last holds."""
-        self.tellings.setdefault(key, Telling(partition)).present = True
+        if not self._was_let_go(partition, key, 0):
+            self._is_there(key, self.tellings.setdefault(key, Telling(partition)))
 
-    def caught_up(self, partition: int, now_us: int) -> None:
-        """Everything the compacted topics hold of this partition has been read: what was told of a sku that is not
-        there any more has to be taken back."""
-        for key, telling in self.tellings.items():
-            if telling.partition == partition and not telling.present:
-                telling.withdrawn = True
-                self._touch(key, now_us)
+    def caught_up(self, partition: int) -> None:
+        """Everything the compacted topic holds of this partition has been read.  An item that was told and is not there
+        may be still to come, so what was told holds, until `nothing_else`."""
+        self._absent[partition] = {
+            key
+            for key, telling in self.tellings.items()
+            if telling.partition == partition and key[0] == INVENTORY and not telling.present and telling.possible
+        }
+
+    def nothing_else(self, partition: int, now_us: int) -> None:
+        """Whatever any source knows has been read: what was told of an item that is not there is taken back."""
+        for key in sorted(self._absent.pop(partition, ())):
+            self.tellings[key].withdrawn = True
+            self._touch(key, now_us)
+
+    @property
+    def withheld(self) -> int:
+        """Items that were told, are not there, and are not taken back yet."""
+        return sum(map(len, self._absent.values()))
 
     def progress(self, partition: int, source: str, state: SourceState, now_us: int) -> None:
         """How far inventory partition `partition` is with a source."""
@@ -141,6 +177,7 @@ class Book:
             if doubted_us is not None and now_us >= doubted_us + self._settle_us and telling.is_settled:
                 telling.renew = True
             self._touch(key, now_us)
+        self._let_go_in_time(now_us)
 
     def _clock_was_set_back(self, now_us: int) -> None:
         """What waits for an instant comes due now, and a request in doubt was sent now: else they would wait for as
@@ -162,6 +199,8 @@ class Book:
             del self._sources[place]
         for partition in partitions:
             self._source_steps.pop(partition, None)
+            self._absent.pop(partition, None)
+            self._let_go.pop(partition, None)
 
     # What has to be told -------------------------------------------------------------------------------------------
 
@@ -232,6 +271,7 @@ class Book:
         stamp, sent_us = stamp_of(publication), publication.sent_us or now_us
         telling.settle(stamp, publication.quantities, sent_us, self._settle_us)
         self._confirm_later(key, telling)
+        self._comes_to_rest(key, telling)
         self._touch(key, now_us)  # also when it waits already: falling is against what the channel holds now
         return was_parked
 
@@ -261,6 +301,56 @@ class Book:
         dirty = self.dirty.oldest_us()
         return held if dirty is None else dirty if held is None else min(held, dirty)
 
+    # Orders at rest ------------------------------------------------------------------------------------------------
+
+    @property
+    def let_go(self) -> int:
+        """Orders of which only the version is remembered."""
+        return sum(map(len, self._let_go.values()))
+
+    def _was_let_go(self, partition: int, key: Key, version: int | None) -> bool:
+        """Whether this version of an order was told before it was let go; None: nobody knows the order any more.  By a
+        newer version it is remembered again."""
+        gone = self._let_go.get(partition)
+        told = gone.get(key[1]) if gone is not None and key[0] == ORDER else None
+        if gone is None or told is None:
+            return False
+        if version is None or version > told:
+            gone.discard(key[1])
+        return version is None or version <= told
+
+    def _comes_to_rest(self, key: Key, telling: Telling) -> None:
+        if key[0] == ORDER and telling.is_at_rest and not telling.queued:
+            telling.queued = True
+            heapq.heappush(self._at_rest, (telling.sent_us, key))
+
+    def _let_go_in_time(self, now_us: int) -> None:
+        for _ in range(LET_GO_AT_ONCE):
+            if not self._at_rest or self._at_rest[0][0] + self._remembered_us > now_us:
+                return
+            _, key = heapq.heappop(self._at_rest)
+            if (telling := self.tellings.get(key)) is not None:
+                telling.queued = False
+                if not self._let_go_of(key, telling, now_us) and telling.sent_us + self._remembered_us > now_us:
+                    self._comes_to_rest(key, telling)
+
+    def _let_go_of(self, key: Key, telling: Telling, now_us: int) -> bool:
+        """True when the order has been at rest for long enough, and is let go."""
+        last, fact = telling.last, telling.fact
+        if key[0] != ORDER or last is None or not telling.is_at_rest or key in self.dirty or key in self._held:
+            return False
+        if telling.sent_us + self._remembered_us > now_us or (fact is not None and fact.version != last.source_version):
+            return False
+        self._let_go.setdefault(telling.partition, VersionMap()).put(key[1], last.source_version)
+        del self.tellings[key]
+        return True
+
+    @property
+    def _remembered_us(self) -> int:
+        return int(self.rule.orders_remembered_days * DAY_US)
+
+    # What everything rests on --------------------------------------------------------------------------------------
+
     @property
     def _settle_us(self) -> int:
         return int(self.rule.settle_s * SECOND_US)
@@ -275,6 +365,12 @@ class Book:
         version = (last.source_version, self._rule_versions[INVENTORY], 0)
         known = sorted({*telling.quantities, *telling.possible} - {NETWORK})
         return Want(version, withdrawn_offer(known), None, Stamps(), WITHDRAWN)
+
+    def _is_there(self, key: Key, telling: Telling) -> None:
+        """The topic says something of it, and be it that nobody knows it."""
+        telling.present = True
+        if (absent := self._absent.get(telling.partition)) is not None:
+            absent.discard(key)
 
     def _touch(self, key: Key, now_us: int) -> None:
         want = self.wants(key)

@@ -44,6 +44,7 @@ class Telling:
         "possible",
         "present",
         "quantities",
+        "queued",
         "renew",
         "resend_us",
         "sent_us",
@@ -58,7 +59,7 @@ class Telling:
         self.fact: Fact | None = None
         """Newest complete promise or order; None: not read yet, or withdrawn."""
         self.present = False
-        """The compacted topic holds a record of it, complete or not."""
+        """The topic has said something of it: a record, complete or not, or a tombstone."""
         self.withdrawn = False
         """No source knows the key any more; the channel is told zero once."""
         self.last: Stamp | None = None
@@ -87,6 +88,8 @@ class Telling:
         """When an intent was sent whose outcome nobody wrote down: its worker died, or has not written it yet."""
         self.renew = False
         """The next push needs a new id, and is due even if nothing is new."""
+        self.queued = False
+        """It stands among those that are let go in time."""
         self.resend_us = 0
         """When a person last ordered to tell it again."""
 
@@ -184,6 +187,11 @@ class Telling:
     def is_settled(self) -> bool:
         """The newest intent was acknowledged: nothing of it is to be tried again."""
         return self.acknowledged is not None and self.acknowledged == self.last
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Settled, and no request may still land, nor is it to be told again."""
+        return self.is_settled and self.in_doubt_us is None and not self.renew
 
     def doubt(self, sent_us: int, quantities: Mapping[str, Decimal]) -> None:
         """The outcome of a request is unknown."""

@@ -121,6 +121,8 @@ class Rule(Part):
     """How long a request whose outcome is unknown may still land; the newest value is told again after that."""
     park_after_attempts: int = Field(default=10, ge=1)
     """An item refused so often while others pass is parked for a person."""
+    orders_remembered_days: float = Field(default=30.0, gt=0)
+    """An order whose newest state the channel took so long ago is let go: it is told again only when it changes."""
 
     @field_validator("secret")
     @classmethod

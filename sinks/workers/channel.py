@@ -5,7 +5,8 @@ group.  Who is given partition p
 
 1. reads partition p of `channel.publication.v1` to its end: what the channel acknowledged, which intents are open, and
    what people ordered (a publication stands in the partition of the fact it tells, not in that of its own key);
-2. reads the compacted facts of partition p from the beginning to the end; only then pushes anything;
+2. reads the compacted facts of partition p from the beginning to the end; only then pushes anything, and takes back
+   what is not there only when inventory has said that it knows no more (`wholeness`);
 3. keeps following `channel.publication.v1`: a record there that another worker wrote is a former owner's late request,
    whose key is told once more.
 
@@ -42,6 +43,7 @@ from sinks.core.told import Place as Where
 from sinks.core.told import Promised, Stated
 from sinks.workers import wire
 from sinks.workers.told import Teller, promised_by, stated
+from sinks.workers.wholeness import Wholeness
 from sinks.workers.wire import Outbox, Received
 
 logger = logging.getLogger(__name__)
@@ -109,6 +111,7 @@ class ChannelWorker:
         """By stage, partition and source, its newest progress."""
         self._pulse = wire.Pulse(bootstrap)
         self._teller = Teller(bootstrap, rule.name)
+        self._wholeness = Wholeness(bootstrap, group)
         self._outcomes: Counter[str] = Counter()
         self._ended: dict[Where, int] = {}
         """Where the end of a partition of facts was met last."""
@@ -155,6 +158,7 @@ class ChannelWorker:
         if is_over(self._ticked_us, TICK_US, now_us):
             self._ticked_us = now_us
             self.desk.book.tick(now_us)
+            self._take_back(now_us)
             self._state_told(now_us)
             self._health = self._state(now_us)
         if is_over(self._rule_checked_us, RULE_CHECK_US, now_us):
@@ -176,6 +180,7 @@ class ChannelWorker:
             "ready": bool(self._owned) and not self._behind,
             "keys": len(desk.book.tellings),
             "waiting": len(desk),
+            "withheld": desk.book.withheld,
             "oldest_waiting_s": None if oldest_us is None else round((now_us - oldest_us) / SECOND_US, 3),
             "failures_in_a_row": desk.failures,
             "last_answer": desk.last_answer,
@@ -184,6 +189,18 @@ class ChannelWorker:
             "pushed": dict(self._outcomes),
             "told_up_to_us": self._teller.told_up_to_us(),
         }
+
+    def _take_back(self, now_us: int) -> None:
+        """What the channel was told of items that nobody knows any more."""
+        if not self._wholeness.waits:
+            return
+        read = {
+            partition: position
+            for (topic, partition), position in self._positions().items()
+            if topic == wire.ATP and (topic, partition) not in self._behind
+        }
+        for partition in self._wholeness.turn(read):
+            self.desk.book.nothing_else(partition, now_us)
 
     def _state_told(self, now_us: int) -> None:
         """One step towards saying up to when the channel has been told all."""
@@ -236,6 +253,7 @@ class ChannelWorker:
             self._recall(record, now_us, foreign=False)
         self._owned |= owned
         self._teller.forget(self._owned)
+        self._wholeness.begin(owned)
         self._behind |= {(place.topic, place.partition) for place in partitions}
         for (partition, source), state in self._progress.items():
             if partition in owned:
@@ -254,6 +272,7 @@ class ChannelWorker:
         self._teller.forget(self._owned)
         self._behind -= {(place.topic, place.partition) for place in partitions}
         self.desk.book.forget(gone)
+        self._wholeness.forget(gone)
         for partition in gone:
             self._side_next.pop((wire.PUBLICATION, partition), None)
         self._assign_side()
@@ -297,7 +316,7 @@ class ChannelWorker:
         if place in self._behind:
             self._behind.discard(place)
             if record.topic == wire.ATP:
-                self.desk.book.caught_up(record.partition, now_us)
+                self.desk.book.caught_up(record.partition)
 
     def _fact(self, record: Received, now_us: int) -> None:
         key = (KINDS[record.topic], record.key)
@@ -331,7 +350,10 @@ class ChannelWorker:
             self.desk.complaints.recall(noted)
         elif isinstance(noted, Progress) and noted.stage in STAGES:
             self._said[noted.stage, noted.partition, noted.source] = stated(noted)
-            if noted.stage != INVENTORY or noted.source_time_us is None:
+            if noted.stage != INVENTORY:
+                return
+            self._wholeness.note(noted)
+            if noted.source_time_us is None:
                 return
             state = SourceState(noted.source_time_us, noted.uncertain)
             self._progress[noted.partition, noted.source] = state

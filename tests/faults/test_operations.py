@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -22,10 +23,15 @@ from onhand.demo.system import PROCESSES
 from onhand.demo.traffic import Traffic
 from onhand.health import HOST, ask_health, health_file
 from onhand.metrics.catalogue import Kind, Type, metrics_of
+from onhand.settings import Settings
 from onhand.stack.component import Command
 from onhand.stack.local import settings_environment
 from onhand.stack.process import Process
 from schemas.errors import EXIT_OK, EXIT_RUNTIME
+from schemas.records import Publication
+from schemas.registry import connected_codec
+from sinks.core.ledger import WITHDRAWN
+from sinks.workers import wire
 from tests.faults.chain import Chain, Done
 
 pytestmark = pytest.mark.integration
@@ -66,19 +72,35 @@ def done(result: Done) -> Done:
 
 
 def whole(chain: Chain) -> bool:
-    """Lanes, inventory and orders have every source whole; a paused channel states nothing."""
+    """Lanes, inventory and orders have every source whole."""
     stages = json.loads(chain.command("status", "--json").out)["stages"]
     ours = [stage for stage in stages if not stage["stage"].startswith("channel-")]
     return bool(ours) and all(stage["complete"] and not stage["holding"] for stage in ours)
 
 
 @contextmanager
-def paused(chain: Chain, channel: str = "shop") -> Iterator[None]:
-    """The channel is told nothing meanwhile, and afterwards only what is whole."""
-    done(chain.command("channel", "pause", channel))
+def nothing_taken_back(chain: Chain) -> Iterator[None]:
+    """Nobody needs to pause the channel: what inventory has not said again yet is not told as gone."""
+    since_us = time.time_ns() // 1000
     yield
     chain.wait("every stage to have every source whole", lambda: whole(chain))
-    done(chain.command("channel", "resume", channel))
+    chain.wait("the channel to judge everything", lambda: chain.health("channel-shop").get("withheld") == 0)
+    assert taken_back(chain.system.settings, since_us) == set()
+
+
+def taken_back(settings: Settings, since_us: int) -> set[str]:
+    """Items that the channels were told are gone."""
+    consumer, codec = wire.consumer(settings.kafka, "test-taken-back"), connected_codec(settings.registry_url)
+    found = set()
+    try:
+        places = dict.fromkeys((wire.PUBLICATION, at) for at in wire.partitions_of(consumer, wire.PUBLICATION))
+        for record in wire.read_to_end(consumer, places):
+            told = codec.decode(record.topic, record.value) if record.value is not None else None
+            if isinstance(told, Publication) and told.cause == WITHDRAWN and (told.sent_us or 0) >= since_us:
+                found.add(told.key)
+    finally:
+        consumer.close()
+    return found
 
 
 def test_each_process_exposes_what_the_catalogue_says(chain: Chain) -> None:
@@ -182,7 +204,7 @@ def test_a_database_is_restored_from_a_backup(chain: Chain, tmp_path: Path) -> N
 def test_topics_and_the_state_that_rests_on_them_are_lost(chain: Chain) -> None:
     """The watch asks the lanes to say everything again; nothing is promised of what is heard in part."""
     lost = ["onhand.balance.v1", "inventory.atp.v1"]
-    with paused(chain):
+    with nothing_taken_back(chain):
         chain.system.stack.stop("inventory")
         admin = AdminClient({"bootstrap.servers": chain.system.settings.kafka})
         for future in admin.delete_topics(lost).values():
@@ -201,7 +223,7 @@ def test_the_canonical_topics_get_more_partitions(chain: Chain) -> None:
     assert "inventory" in refused.err
     others = [name for name in PROCESSES if name != "metrics"]
     began = restarts(chain, "metrics")
-    with paused(chain):
+    with nothing_taken_back(chain):
         for name in others:
             chain.system.stack.stop(name)
         done(chain.command("stage", "grow", str(PARTITIONS), "--yes"))

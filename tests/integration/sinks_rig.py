@@ -15,13 +15,15 @@ from typing import Any
 
 import msgspec
 import yaml
+from confluent_kafka import TopicCollection
+from confluent_kafka.admin import AdminClient
 
 from onhand.health import ask_health
 from onhand.settings import Settings
 from onhand.stack.local import settings_environment
 from schemas import administration
 from schemas.codec import Codec
-from schemas.records import Atp, ExceptionRecord, Publication
+from schemas.records import Atp, ExceptionRecord, Progress, Publication
 from schemas.registry import Registry
 from sinks.workers import wire
 from sinks.workers.tools import newest_exceptions, newest_publications
@@ -57,11 +59,9 @@ class Rig:
         self.settings: Settings = stack.settings(
             data_dir=folder / "data", project_dir=folder, clickhouse_port=free_port(), session_timeout_s=6.0
         )
-        administration.apply(
-            kafka=self.settings.kafka,
-            registry_url=self.settings.registry_url,
-            partitions=self.settings.partitions,
-        )
+        self._admin = AdminClient({"bootstrap.servers": self.settings.kafka})
+        self.stated = 0
+        self._apply_topics()
         with Registry(self.settings.registry_url) as registry:
             self.codec = Codec.connected(registry)
         self.outbox = wire.Outbox(self.settings.kafka, f"test-{self.tag}", self.codec)
@@ -78,6 +78,43 @@ class Rig:
         for atp in atps:
             self.send(wire.ATP, atp.sku, atp)
         self.outbox.settle()
+
+    def state_whole(self) -> None:
+        """Inventory says that it knows no more than stands in its topic."""
+        promises_id, partitions = self._describe(wire.ATP)
+        for partition in range(partitions):
+            self.stated += 1
+            progress = Progress(
+                stage="inventory",
+                source=self.tag,
+                partition=partition,
+                version=self.stated,
+                input_offset=0,
+                source_position="",
+                source_time_us=None,
+                complete=True,
+                whole_topic_id=promises_id,
+            )
+            self.send(wire.PROGRESS, f"inventory/{self.tag}/{partition}", progress)
+        self.outbox.settle()
+
+    def lose(self, topic: str) -> None:
+        """Delete a topic and make it anew."""
+        before = self._describe(topic)
+        self._admin.delete_topics([topic], operation_timeout=DEADLINE_S)[topic].result()
+        self._apply_topics()
+        wait_until(lambda: self._describe(topic)[0] != before[0], f"{topic} is another one")
+
+    def _describe(self, topic: str) -> tuple[str, int]:
+        found = self._admin.describe_topics(TopicCollection([topic]), request_timeout=DEADLINE_S)[topic].result()
+        return str(found.topic_id), len(found.partitions)
+
+    def _apply_topics(self) -> None:
+        administration.apply(
+            kafka=self.settings.kafka,
+            registry_url=self.settings.registry_url,
+            partitions=self.settings.partitions,
+        )
 
     def write_rule(self, receiver: Receiver, **changes: Any) -> None:
         rule = {

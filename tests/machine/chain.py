@@ -76,8 +76,8 @@ class Chain:
         made: dict[str, tuple[Callable[[], Any], int]] = {
             "lane-erp-0": (lambda: self._lane("erp"), 0),
             "lane-wms-0": (lambda: self._lane("wms"), 0),
-            "inventory-0": (lambda: InventoryStage(RULES, decoded, encoded, PARTITIONS), 0),
-            "inventory-1": (lambda: InventoryStage(RULES, decoded, encoded, PARTITIONS), 1),
+            "inventory-0": (lambda: InventoryStage(RULES, decoded, encoded, PARTITIONS, "promises"), 0),
+            "inventory-1": (lambda: InventoryStage(RULES, decoded, encoded, PARTITIONS, "promises"), 1),
             "orders-0": (lambda: OrdersStage(OWNERSHIP, frozenset({"erp"}), encoded, decoded, {}), 0),
         }
         self.processes = {

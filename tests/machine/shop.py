@@ -57,6 +57,8 @@ class Worker:
         self.owned: set[int] = set()
         self._at: dict[tuple[str, int], int] = {}
         self._states: dict[tuple[int, str], SourceState] = {}
+        self._whole: set[int] = set()
+        """Partitions of which inventory said last that it knows no more than stands in its topic."""
         self._follow_side()
 
     def assign(self, partitions: set[int]) -> None:
@@ -71,7 +73,7 @@ class Worker:
             for topic in (ATP, ORDERS):
                 self._at[topic, partition] = 0
                 self._read_facts(topic, partition)
-            self.desk.book.caught_up(partition, self.clock())
+            self.desk.book.caught_up(partition)
 
     def read(self) -> None:
         """Whatever is new."""
@@ -79,6 +81,8 @@ class Worker:
         for partition in sorted(self.owned):
             for topic in (ATP, ORDERS):
                 self._read_facts(topic, partition)
+            if partition in self._whole:
+                self.desk.book.nothing_else(partition, self.clock())
             self._read_told(partition, foreign=True)
 
     def _new(self, topic: str, partition: int) -> Iterable[tuple[bytes, Any, int]]:
@@ -93,6 +97,8 @@ class Worker:
             if worker != self.number:
                 self.desk.complaints.recall(complaint)
         for _, noted, _ in self._new("progress.v1", 0):
+            if noted.stage == INVENTORY:
+                (self._whole.add if noted.whole_topic_id else self._whole.discard)(noted.partition)
             if noted.stage == INVENTORY and noted.source_time_us is not None:
                 state = SourceState(noted.source_time_us, noted.uncertain)
                 self._states[noted.partition, noted.source] = state

@@ -55,6 +55,8 @@ class ModelWorker:
     publications: list[Publication] = field(default_factory=list)
     exceptions: list[ExceptionRecord] = field(default_factory=list)
     now_us: int = 1_000_000
+    whole: bool = True
+    """Inventory has said that it knows no more than `atps`."""
 
     def __post_init__(self) -> None:
         self.desk = Desk(self.rule, self.now_us)
@@ -71,7 +73,9 @@ class ModelWorker:
                 self.desk.book.recall(0, publication, self.now_us)
         for atp in self.atps.values():
             self.desk.book.state(0, (INVENTORY, atp.sku), promise_of(atp), self.now_us)
-        self.desk.book.caught_up(0, self.now_us)
+        self.desk.book.caught_up(0)
+        if self.whole:
+            self.desk.book.nothing_else(0, self.now_us)
 
     def publish(self, atp: Atp) -> None:
         self.atps[atp.sku] = atp

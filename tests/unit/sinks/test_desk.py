@@ -301,8 +301,32 @@ def test_an_incomplete_promise_lets_the_last_one_hold() -> None:
     for publication in shop.publications:
         shop.desk.book.recall(0, publication, shop.now_us)
     shop.desk.book.incomplete(0, ("inventory", "A"))
-    shop.desk.book.caught_up(0, shop.now_us)
+    shop.desk.book.caught_up(0)
+    assert shop.desk.book.withheld == 0
+    shop.desk.book.nothing_else(0, shop.now_us)
     assert shop.next_push() is None
+
+
+def test_an_item_that_is_not_there_yet_is_not_taken_back() -> None:
+    """The topic was made anew, and inventory has not said everything again."""
+    shop, channel = worker(), ModelChannel()
+    for sku in "ABC":
+        shop.publish(atp(sku, 1, 10))
+    shop.drain(channel, 3)
+    shop.atps, shop.whole = {"A": atp("A", 2, 9)}, False
+    shop.restart()
+    assert shop.desk.book.withheld == 2
+    shop.drain(channel, 3)
+    shop.now_us += 3600 * SECOND
+    shop.desk.book.tick(shop.now_us)
+    assert shop.next_push() is None
+    assert {sku: held[1]["*"] for sku, held in channel.holds.items()} == {"A": 9, "B": 10, "C": 10}
+    shop.publish(atp("B", 2, 8))
+    assert shop.desk.book.withheld == 1
+    shop.desk.book.nothing_else(0, shop.now_us)
+    assert shop.desk.book.withheld == 0
+    shop.drain(channel, 3)
+    assert {sku: held[1]["*"] for sku, held in channel.holds.items()} == {"A": 9, "B": 8, "C": 0}
 
 
 def test_an_older_version_is_never_told_after_a_newer_one() -> None:

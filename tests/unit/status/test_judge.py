@@ -41,7 +41,7 @@ def stage(name: str, source: str, late_s: float | None = 1.0, **more: Any) -> di
 
 def channel(**more: Any) -> dict[str, Any]:
     known = {"channel": "shop", "workers": 1, "state": "running", "dirty": 0, "oldest_dirty_s": None}
-    return {**known, "failures_in_a_row": 0, "last_answer": "", **more}
+    return {**known, "failures_in_a_row": 0, "last_answer": "", "withheld": 0, **more}
 
 
 def exception(stage: str, code: str, opened_s: int = 60) -> ExceptionRecord:
@@ -76,6 +76,7 @@ def exceptions_of_the_catalogue() -> list[tuple[str, str]]:
     ("parts", "expected"),
     [
         ({"processes": [process("orders")], "sources": [source("erp")], "channels": [channel()]}, []),
+        ({"channels": [channel(withheld=3)]}, [(YELLOW, "channel shop")]),
         ({"sources": [source("erp", finding("P15", "warning"))]}, [(YELLOW, "source erp")]),
         ({"sources": [source("erp", finding("K02", "error"))]}, [(RED, "source erp")]),
         ({"sources": [source("erp", error="Connect does not answer")]}, [(RED, "source erp")]),
