@@ -88,7 +88,7 @@ class Terms:
         self._kit = load_kit(working.state, sku)
         self._parts = load_parts(working.state, sku)
         self._source, bill = kits.chosen(self._kit)
-        self._components = bill.components
+        self._components, self._version = bill.components, bill.version
         said = self._kit.offers
         self._nested = sorted(name for name in bill.components if name in said and said[name].kit)
         self._offers = {name: offer for name, offer in said.items() if offer.is_for(bill.components.get(name))}
@@ -116,6 +116,7 @@ class Terms:
 
     def publish(self, own: Own, lines: Lines, compute: Compute) -> Told:
         """`lines` as the method of that name gave them."""
+        own = self._with_bills(own)
         owed = self._ask(own) if self._record.components else []
         ready, uncertain, promise = own.ready, own.uncertain, own.promise
         demand: Decimal | None = None
@@ -126,7 +127,8 @@ class Terms:
             demand = sum((quantity for quantity, _ in self._parts.demand.values()), ZERO)
         if not self._components:
             why = KitWhy(demand=demand) if self._record.component else None
-            return Told(promise, ready, uncertain, own.item.tracked, own.rests_on, why, [], owed)
+            rests_on = dict(sorted(own.rests_on.items()))
+            return Told(promise, ready, uncertain, own.item.tracked, rests_on, why, [], owed)
         rests_on = dict(own.rests_on)
         for name in self._components:
             offer = self._offers.get(name)
@@ -141,6 +143,16 @@ class Terms:
         why = self._why(promise, can_make, demand)
         rests_on = dict(sorted(rests_on.items()))
         return Told(promise, ready, uncertain, bool(self._limits), rests_on, why, self._findings(), owed)
+
+    def _with_bills(self, own: Own) -> Own:
+        """What is promised of a kit and of its components rests on those who say what it is made of, too."""
+        says = dict(self._parts.sources) if self._record.component else {}
+        ready = own.ready
+        if self._components:
+            says[self._source] = self._version
+            ready = ready and self._kits.bill_stands(self._source)
+        uncertain = own.uncertain or any(self._kits.uncertain(source) for source in says)
+        return own._replace(ready=ready, uncertain=uncertain, rests_on={**says, **own.rests_on})
 
     def _ask(self, own: Own) -> list[bytes]:
         """Tell every component what this kit asks of it; the owed keys."""
@@ -312,6 +324,16 @@ class Kits:
     def heard_of_all(self, of: Parts) -> bool:
         """Every partition whose kits may ask for this component has said what they ask."""
         return all(self._sources.reached_everywhere(source) for source in of.sources)
+
+    def uncertain(self, source: str) -> bool:
+        """Something that it says of kits may be parked."""
+        return self._sources.uncertain(source)
+
+    def bill_stands(self, chosen: str) -> bool:
+        """This source's bills are all known, and nobody whose word counts before it is still being read."""
+        owners = self._ownership.kit_owners
+        earlier = owners[: owners.index(chosen)]
+        return self._sources.ready(chosen) and not any(self._sources.being_read(source) for source in earlier)
 
     def chosen(self, kit: Kit) -> tuple[str, Bill]:
         """(source, what a kit is made of): the first owner's that says anything."""

@@ -263,6 +263,35 @@ def test_a_component_rests_on_the_sources_of_its_kits_too() -> None:
     assert (world.now("A"), world.now("K")) == (20, 21)
 
 
+def test_a_kit_and_its_components_rest_on_who_says_what_it_is_made_of() -> None:
+    world = World(ownership_of().model_copy(update={"components": ("pim",)}))
+    world.progress("pim", kits=True)
+    world.stock("A", 10)
+    world.kit("K", source="pim", A=2)
+    assert world.now("K") == 5
+    assert {"pim"} <= world.atp("K").source_versions.keys() & world.atp("A").source_versions.keys()
+    world.progress("pim", kits=True, uncertain=True)
+    assert (world.atp("K").uncertain, world.atp("A").uncertain) == (True, True)
+    world.progress("pim", kits=True)
+    assert (world.atp("K").uncertain, world.atp("A").uncertain) == (False, False)
+    world.progress("pim", kits=True, holding=True)
+    world.stock("A", 20)
+    assert world.now("K") == 5, "while bills are read again a kit may lose components"
+    world.progress("pim", kits=True)
+    assert world.now("K") == 10
+
+
+def test_a_kit_waits_for_an_owner_whose_bill_would_count_before() -> None:
+    world = World(ownership_of().model_copy(update={"components": ("pim", "erp")}))
+    world.stock("A", 10)
+    world.progress("pim", kits=True, complete=False)
+    world.kit("K", A=1)
+    assert not world.atp("K").complete
+    world.kit("K", source="pim", A=5)
+    world.progress("pim", kits=True)
+    assert (world.atp("K").complete, world.now("K")) == (True, 2)
+
+
 def test_while_a_source_holds_only_decreases_leave(world: World) -> None:
     world.progress("wms", holding=True)
     world.stock("A", 20)
