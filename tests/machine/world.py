@@ -29,7 +29,7 @@ from streams.agents.runtime.recovery import Apply
 from streams.agents.runtime.store import Origin, PartitionStore
 from streams.agents.runtime.topic_desk import TopicDesk
 from streams.agents.runtime.tuning import Tuning
-from streams.core.unit import Stage
+from streams.core.unit import InputRecord, Stage
 
 PARTITIONS = 2
 HOUR_US = 3_600_000_000
@@ -43,7 +43,7 @@ class Died(Exception):
 
 
 class Record(NamedTuple):
-    """One record as a consumer gets it."""
+    """One record as the log has it."""
 
     offset: int
     timestamp: int
@@ -81,6 +81,13 @@ class Kafka:
         if len(log) != self.ends[topic, partition] - self.lows[topic, partition]:  # compacted
             start = next((n for n, record in enumerate(log) if record.offset >= offset), len(log))
         return log[max(0, start) : max(0, start) + count]
+
+    def fetch(self, topic: str, partition: int, offset: int, count: int) -> list[InputRecord]:
+        """What a consumer hands out."""
+        return [
+            InputRecord(topic, partition, r.offset, r.timestamp * 1000, r.key, r.value, tuple(r.headers))
+            for r in self.since(topic, partition, offset, count)
+        ]
 
     def compact(self, topic: str, partition: int) -> None:
         """Keep the last record of each key; those of the last hour stay."""
@@ -342,7 +349,7 @@ class Process:
         if self.owner is None:
             return False
         topic = self.owner.stage.input_topic
-        chunk = self.kafka.since(topic, self.partition, self.fetch, count)
+        chunk = self.kafka.fetch(topic, self.partition, self.fetch, count)
         if not chunk:
             return False
         self.fetch = chunk[-1].offset + 1
@@ -366,7 +373,7 @@ class Process:
         if not self.former:
             return
         former = self.former.pop()
-        chunk = self.kafka.since(former.stage.input_topic, self.partition, former.needed or 0, count)
+        chunk = self.kafka.fetch(former.stage.input_topic, self.partition, former.needed or 0, count)
         fault, self.fault = self.fault, None
         self._alive(former.work(chunk) if chunk else former.tick(), former)
         self.fault = fault

@@ -17,7 +17,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from schemas.errors import Fatal
 from schemas.versions import epoch_of, next_epoch, version_of
@@ -40,9 +40,6 @@ VERSION_HEADER = "onhand-version"
 
 OWNER_HEADER = "onhand-owner"
 """On records of progress, which many partitions write: whose it is."""
-
-_new = tuple.__new__
-"""Makes a NamedTuple in half the time of its own constructor, for what is made once a record."""
 
 RECOVERING = 2
 """Partitions that recover at once: one decodes while the other waits for the broker; more would only cost memory."""
@@ -261,8 +258,8 @@ class PartitionOwner:
 
     # Work
 
-    async def work(self, *chunks: Sequence[Any]) -> None:
-        """Take the next records as they came from the consumer and settle what the stage can close."""
+    async def work(self, *chunks: Sequence[InputRecord]) -> None:
+        """Take the next records and settle what the stage can close."""
         async with self._lock:
             if self.released or self.needed is None:
                 return
@@ -286,24 +283,17 @@ class PartitionOwner:
                     "transactions"
                 )
 
-    async def _continuous(self, chunk: Sequence[Any]) -> bool:
+    async def _continuous(self, chunk: Sequence[InputRecord]) -> bool:
         """Hold the chunk's records that are new; when some before them are missing, ask for those instead."""
         needed, first = self.needed, chunk[0].offset
         assert needed is not None
-        topic, partition = self.stage.input_topic, self.partition
         if first > needed:
+            topic = self.stage.input_topic
             following = await asyncio.to_thread(self._first_at, topic, needed)
             if following != first:
                 await self.ports.wire.seek(topic, self.partition, needed)
                 return False
-        records = [
-            _new(
-                InputRecord,
-                (topic, partition, raw.offset, raw.timestamp * 1000, raw.key, raw.value, tuple(raw.headers)),
-            )
-            for raw in chunk
-            if raw.offset >= needed
-        ]  # fmt: skip
+        records = chunk if first >= needed else [record for record in chunk if record.offset >= needed]
         if records:
             self._held.extend(records)
             self.needed = records[-1].offset + 1
@@ -359,7 +349,8 @@ class PartitionOwner:
         if settled.more:
             self.more.set()
         if owed:
-            outputs = list(self.stage.render(UnitView(self.store), owed, batch.version, self.settled_us))
+            # `view` shows what is settled now: the store, and in front of it what was just written there
+            outputs = list(self.stage.render(view, owed, batch.version, self.settled_us))
             if outputs:
                 self._sending = asyncio.create_task(self._send(outputs, batch.version), name=f"outputs {self.name}")
                 await asyncio.sleep(0)  # let it reach the socket before the next unit is worked out

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import datetime as dt
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -39,7 +39,7 @@ from streams.core.mapping.model import Lookup, LookupKey, Mapping, Posting, RowE
 ZERO = b"\0"
 TAG_BYTES = 4
 KNOWN_NAMES = 100_000
-"""Names of one lookup held in memory at most."""
+"""Names of lookups held in memory at most."""
 
 _encoder = msgspec.msgpack.Encoder()
 _encode = _encoder.encode
@@ -117,25 +117,32 @@ class LookupNames:
         if len(set(self._tags)) != len(self._tags):
             raise Fatal(f"two lookups share a tag: {[tuple(lookup) for lookup in mapping.lookups]}; rename an alias")
         self._dump = mapping.dump_lookup_key
-        self._known: list[dict[LookupKey, bytes]] = [{} for _ in self._tags]
+        self._name = _KnownNames(self._made).__getitem__
 
     def all(self, keys: Sequence[tuple[int, LookupKey]]) -> tuple[bytes, ...]:
         """Names of (lookup, key), each once, in order."""
-        if not keys:
-            return ()
-        known = self._known
-        return tuple(dict.fromkeys([known[lookup].get(key) or self.name(lookup, key) for lookup, key in keys]))
+        return tuple(dict.fromkeys(map(self._name, keys))) if keys else ()
 
     def name(self, lookup: int, key: LookupKey) -> bytes:
         """`<tag> <length> <key>`: no name is the beginning of another."""
-        known = self._known[lookup]
-        name = known.get(key)
-        if name is None:
-            dumped = self._dump(key)
-            name = self._tags[lookup] + len(dumped).to_bytes(2, "big") + dumped
-            if len(known) >= KNOWN_NAMES:
-                known.clear()
-            known[key] = name
+        return self._name((lookup, key))
+
+    def _made(self, lookup: int, key: LookupKey) -> bytes:
+        dumped = self._dump(key)
+        return self._tags[lookup] + len(dumped).to_bytes(2, "big") + dumped
+
+
+class _KnownNames(dict[tuple[int, LookupKey], bytes]):
+    """Names that were made; subscripted, so that those of a row are found without a line of Python."""
+
+    def __init__(self, make: Callable[[int, LookupKey], bytes]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, at: tuple[int, LookupKey]) -> bytes:
+        if len(self) >= KNOWN_NAMES:
+            self.clear()
+        name = self[at] = self._make(*at)
         return name
 
 

@@ -39,7 +39,7 @@ class Sums:
     """The sums one unit touches."""
 
     def __init__(self, state: View, archives: bool, now_us: int) -> None:
-        self._state = state
+        self._state, self._get = state, state.get
         self._today = now_us // DAY_US
         self._archives = archives
         """Some table's deletes mean archiving: postings by table are worth their bytes."""
@@ -55,16 +55,17 @@ class Sums:
         archived: bool,
     ) -> list[bytes]:
         """What the row `reference` posts, instead of what it posted: (balance, quantity); balance keys that changed."""
-        if [balance for balance, _ in had] == [balance for balance, _ in now]:
-            changed = []
-            for (balance, was), (_, quantity) in zip(had, now, strict=True):
-                if was != quantity:
-                    self.move(balance, was, quantity, reference)
-                    changed.append(balance)
-            return changed
-        added = list(now)
-        changed = []
-        for posting in had:
+        changed: list[bytes] = []
+        same = 0
+        for (balance, was), (becomes, quantity) in zip(had, now, strict=False):
+            if balance != becomes:
+                break
+            if was != quantity:
+                self.move(balance, was, quantity, reference)
+                changed.append(balance)
+            same += 1
+        added = list(now[same:])
+        for posting in had[same:]:
             if posting in added:
                 added.remove(posting)
             else:
@@ -152,7 +153,7 @@ class Sums:
     def _load(self, balance: bytes) -> Sum:
         found = self._sums.get(balance)
         if found is None:
-            stored = self._state.get(b"s" + balance)
+            stored = self._get(b"s" + balance)
             found = Sum(0, ZERO_QUANTITY) if stored is None else _decoder.decode(stored)
             self._sums[balance] = found
         return found

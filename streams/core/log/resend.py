@@ -28,6 +28,10 @@ class Verdict(Enum):
     NEW_SPACE = "new space"
 
 
+FRESH, RESENT, NEW_SPACE = Verdict.FRESH, Verdict.RESENT, Verdict.NEW_SPACE
+"""Asked for with every row, as the kinds of events are."""
+
+
 class Mark(msgspec.Struct, array_like=True, frozen=True):
     """Kept in the marker; a value, never changed in place."""
 
@@ -42,10 +46,10 @@ class Mark(msgspec.Struct, array_like=True, frozen=True):
         """A streamed row; snapshot rows are never asked about."""
         position = event.position
         if self.position is None or position is None or position > self.position:
-            return Verdict.FRESH
+            return FRESH
         if (event.committed_us or 0) > self.committed_us or (event.space and event.space not in self.spaces):
-            return Verdict.NEW_SPACE
-        return Verdict.RESENT
+            return NEW_SPACE
+        return RESENT
 
     def moved(self, position: Position | None, committed_us: int, spaces: frozenset[str]) -> Mark:
         """The mark after a transaction was closed by its own END."""

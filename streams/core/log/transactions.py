@@ -18,7 +18,7 @@ import msgspec
 
 from streams.core.log.event import BEGIN, END, ROW, Event, Kind
 from streams.core.log.position import Position, covered_binlog, covered_lsn
-from streams.core.log.resend import Mark, Verdict
+from streams.core.log.resend import NEW_SPACE, RESENT, Mark
 from streams.core.log.snapshot import starts_snapshot
 
 LOOSE_EVENTS = 256
@@ -65,9 +65,9 @@ def cut(events: Sequence[Event], mark: Mark, open_transaction: str | None) -> It
         if kind is ROW:
             if not (event.snapshot or event.incremental):
                 verdict = mark.judge(event)
-                if verdict is Verdict.RESENT:
+                if verdict is RESENT:
                     continue
-                if verdict is Verdict.NEW_SPACE:
+                if verdict is NEW_SPACE:
                     mark = Mark()
                     group.new_space = True
                 transaction = event.transaction

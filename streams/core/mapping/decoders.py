@@ -41,8 +41,17 @@ class RowCodec:
             gc=False,
             frozen=True,
         )
+        self._whole: type[msgspec.Struct] = msgspec.defstruct(
+            self.row.__name__,
+            list(zip(fields, types, strict=True)),
+            rename=dict(zip(fields, self.columns, strict=True)),
+            gc=False,
+            frozen=True,
+        )
+        """A row of which no column is absent, as nearly all are: reading it has told, and nothing need be asked."""
         self._name = table.name
-        self._decode = msgspec.json.Decoder(self.row).decode
+        self._decode = msgspec.json.Decoder(self._whole).decode
+        self._decode_some = msgspec.json.Decoder(self.row).decode
         self._names = dict(zip(fields, self.columns, strict=True))
         self._exact = [f for f, column in zip(fields, used, strict=True) if column.kind == Kind.EXACT]
         self._encode = msgspec.msgpack.Encoder().encode
@@ -64,10 +73,14 @@ class RowCodec:
 
     def decode(self, after: bytes) -> Any:
         """Raises RowError, naming the column."""
+        row: Any
         try:
             row = self._decode(after)
-        except msgspec.MsgspecError as error:
-            raise semantics.unmappable(f"{self._name}: {error}") from None
+        except msgspec.MsgspecError:
+            try:
+                row = self._decode_some(after)
+            except msgspec.MsgspecError as error:
+                raise semantics.unmappable(f"{self._name}: {error}") from None
         if _NAN in after:
             for name in self._exact:
                 value = getattr(row, name)
@@ -90,6 +103,8 @@ class RowCodec:
         return tuple([form(v) if form else v for v, form in zip(values, self._key_forms, strict=True)])
 
     def absent(self, row: Any) -> tuple[str, ...]:
+        if type(row) is self._whole:
+            return ()
         unset = msgspec.UNSET
         if unset not in msgspec.structs.astuple(row):
             return ()
@@ -120,7 +135,7 @@ class RowCodec:
     def load(self, stored: bytes) -> Any:
         if stored[0] in _MAP_MARKS:
             return self._load_map(stored)
-        return self.row(*self._load(stored))
+        return self._whole(*self._load(stored))
 
 
 def _values_of(fields: list[str]) -> Callable[[Any], tuple[Any, ...]]:

@@ -185,7 +185,6 @@ def compile_mapping(
     bodies: dict[str, list[str]] = {}
     feeds: dict[str, set[str]] = {}
     buckets: dict[str, set[Bucket]] = {}
-    edges: dict[str, int] = {}
     joins: dict[str, set[str]] = {}
     files: dict[str, str] = {}
     columns: dict[str, tuple[str, ...]] = {}
@@ -203,7 +202,6 @@ def compile_mapping(
             for selected, touched in _compile_file(program, binder, prefix + file, expanded, found):
                 title = f"    # {name}: {selected.table}"
                 bodies.setdefault(selected.table, []).extend([title, *selected.lines])
-                edges[selected.table] = edges.get(selected.table, 0) + selected.has_edges
                 joins.setdefault(selected.table, set()).update(selected.lookups)
                 for name_of in (selected.table, *selected.lookups):
                     feeds.setdefault(name_of, set()).add(kind[0].name)
@@ -212,11 +210,10 @@ def compile_mapping(
     if found:
         raise InvalidInput("\n".join(str(problem) for problem in sorted(set(found))))
     functions = []
-    for n, (driver, body) in enumerate(bodies.items()):
-        rests = "dict.fromkeys(rests)" if edges[driver] > 1 else "rests"
+    for n, body in enumerate(bodies.values()):
         functions.append(
             f"def evaluate_{n}(r, L):\n    out = []; rests = []; missing = []\n" + "\n".join(body) + "\n"
-            f"    return new(Evaluation, (tuple(out), tuple({rests}), tuple(missing)))\n"
+            "    return new(Evaluation, (tuple(out), tuple(rests), tuple(missing)))\n"
         )
     code = "\n\n".join([*functions, *program.functions])
     namespace = program.names.values

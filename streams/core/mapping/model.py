@@ -80,7 +80,8 @@ class Evaluation(NamedTuple):
 
     outputs: tuple[OutputRow, ...]
     rests_on: tuple[tuple[int, LookupKey], ...]
-    """(index into Mapping.lookups, key) of every direct lookup, found or not."""
+    """(index into Mapping.lookups, key) of every direct lookup, found or not; the same one may stand there
+    more than once."""
     missing: tuple[tuple[int, LookupKey], ...]
     """INNER lookups that were not there: the SELECT yielded nothing and the row waits (is parked) for them."""
 

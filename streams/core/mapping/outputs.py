@@ -244,7 +244,7 @@ class Binder:
         return f"Decimal(_v) if (_v := {value.code}) is not None else None"
 
     def _date(self, value: Value | None) -> str:
-        if value is None or value.kind == Kind.NULL:
+        if value is None or value.code == "None":
             return "None"
         if not value.nullable:
             return f"read_day({value.code})"

@@ -83,7 +83,6 @@ class Selected:
     lookups: list[str]
     """Tables it looks up."""
     lines: list[str]
-    has_edges: bool
 
 
 Bind = Callable[["Select", list[exp.Expr]], list[str]]
@@ -115,7 +114,6 @@ class Select:
         self.depth = 1
         self.lines: list[str] = []
         self._loaded: set[tuple[str, str]] = set()
-        self._has_edges = False
 
     def compile(self, select: exp.Select, bind: Bind) -> Selected | None:
         """None when it has problems."""
@@ -145,7 +143,7 @@ class Select:
         if len(self.found) > before:
             return None
         looked_up = [_short(source.table) for source, _ in joins]
-        return Selected(_short(driver.table), looked_up, self.lines, self._has_edges)
+        return Selected(_short(driver.table), looked_up, self.lines)
 
     def attempt(self, what: Callable[[], T]) -> T | None:
         try:
@@ -257,7 +255,6 @@ class Select:
             filters[:0] = rest
 
     def _edge(self, condition: str, index: int, key: str) -> None:
-        self._has_edges = True
         self.put(f"{condition}rests.append(({index}, {key}))")
 
     def _split_on(

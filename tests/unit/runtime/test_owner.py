@@ -10,7 +10,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -146,11 +145,8 @@ class Place:
         for value in values:
             self.broker.put("in", 0, b"k%d" % len(self.broker.logs["in", 0]), value)
 
-    def chunk(self, start: int, end: int) -> list[Any]:
-        return [
-            SimpleNamespace(offset=r.offset, timestamp=1, key=r.key, value=r.value, headers=())
-            for r in self.broker.logs["in", 0][start:end]
-        ]
+    def chunk(self, start: int, end: int) -> list[InputRecord]:
+        return [InputRecord("in", 0, r.offset, 1000, r.key, r.value) for r in self.broker.logs["in", 0][start:end]]
 
     async def owner(self) -> PartitionOwner:
         owner = PartitionOwner(self.stage, 0, self.store, self.ports)

@@ -11,6 +11,7 @@ from faust.types import TP
 from streams.agents.runtime.app import StageApp
 from streams.agents.runtime.transport import Chunk, Consumer, ConsumerThread
 from streams.agents.runtime.tuning import Tuning
+from streams.core.unit import InputRecord
 
 
 class Slow:
@@ -55,7 +56,7 @@ class App:
 
 
 def chunk(partition: int, *offsets: int) -> Chunk:
-    return Chunk(TP("in", partition), [SimpleNamespace(offset=offset) for offset in offsets])
+    return Chunk(TP("in", partition), [InputRecord("in", partition, offset, 0, None, None) for offset in offsets])
 
 
 def test_all_partitions_of_a_poll_are_worked_on_at_once_and_what_comes_meanwhile_is_taken_together() -> None:
