@@ -131,8 +131,7 @@ class Customers:
         if not (facts.tracked and facts.active):
             return  # not a question of stock
         asked_us, available = time.time_ns() // 1000, facts.available(self.today)
-        there, tag = available >= quantity, self.shop.tags.get(sku)
-        held = tag.available if tag else None
+        there, held = available >= quantity, self.shop.left(sku)
         answer = session.post(f"{self.shop.url}/orders", json={"sku": sku, "quantity": quantity}, timeout=10)
         outcome = self.with_onhand.record(answer.status_code == 201, there, quantity)
         if outcome != "right":

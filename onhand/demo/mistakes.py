@@ -27,7 +27,7 @@ class Mistake:
     there: Decimal
     """What the databases had to promise."""
     held: Decimal | None
-    """What the shop believed: the last telling less its own sales since; None: nothing."""
+    """What the shop believed: what it was told last less its own sales; None: nothing."""
     asked_us: int
     """When the databases had been read, right before the shop was asked."""
 

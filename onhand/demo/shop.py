@@ -2,7 +2,8 @@
 
 `Shop` is fed by onhand's webhook channel and writes its orders into the ERP.  `ShadowShop` sells from what a batch
 export told it last, as most distributors' shops do; it writes nothing.  Both keep their own sales off what they were
-told until they are told again.
+told: the shadow shop until the next export, the shop until the order came back from the ERP as an order status and the
+item was told anew, because a promise that was on its way meanwhile does not know of the sale yet.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import hmac
 import json
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -37,6 +40,18 @@ class ShelfTag:
         self.available, self.locations, self.version, self.committed_us = available, locations, version, committed_us
 
 
+@dataclass(eq=False, slots=True)
+class Sale:
+    """Pieces the shop sold and what it was told may not know of yet."""
+
+    where: str
+    quantity: int
+    came_back: bool = False
+    """Its order was told as an order status."""
+    told_since: bool = False
+    """Its item was told anew."""
+
+
 class Shop:
     """A small shop on HTTP: POST /hooks/onhand (Standard Webhooks), POST /orders, GET /stock/<sku>."""
 
@@ -54,6 +69,10 @@ class Shop:
         """Microseconds from the source commit that the last webhook told of to its arrival."""
         self.on_tag: Callable[[str, ShelfTag], None] | None = None
         """Called with what was just told, for measurements."""
+        self._sales: dict[str, list[Sale]] = defaultdict(list)
+        """Sku → sales to keep off."""
+        self._orders: dict[str, tuple[str, Sale]] = {}
+        """Number of an order that has not come back yet → its sku and sale."""
         self._seen_ids: dict[str, None] = {}
         self.repeated = 0
         """Webhooks that came again under the same id and changed nothing."""
@@ -103,6 +122,7 @@ class Shop:
             elif message["type"] == "order.status":
                 for order in message["data"]["items"]:
                     self.order_statuses[order["order_id"]] = order
+                    self._came_back(order["number"])
 
     def _tag(self, item: dict[str, Any]) -> None:
         version = int(item["version"])
@@ -115,25 +135,50 @@ class Shop:
         quantities = {location: Decimal(text) for location, text in item["quantities"].items()}
         network = quantities.pop(NETWORK)
         tag = self.tags[item["sku"]] = ShelfTag(network, quantities, version, item.get("committed_us"))
+        for sale in self._sales[item["sku"]]:
+            sale.told_since = True
+        self._settle(item["sku"])
         if self.on_tag is not None:
             self.on_tag(item["sku"], tag)
 
     def order(self, sku: str, quantity: int) -> int | None:
         """Sell if what was told allows it: the number of the order in the ERP, or None."""
-        where = self._take(sku, quantity)
-        return None if where is None else self._place(sku, where, quantity)
-
-    def _take(self, sku: str, quantity: int) -> str | None:
+        sale = self._take(sku, quantity)
+        if sale is None:
+            return None
+        number = str(order := self._place(sku, sale.where, quantity))
         with self._lock:
-            tag = self.tags.get(sku)
-            if tag is None or tag.available < quantity:
+            self._orders[number] = sku, sale
+            if any(status["number"] == number for status in self.order_statuses.values()):
+                self._came_back(number)
+        return order
+
+    def left(self, sku: str) -> Decimal | None:
+        """What it would still sell of an item: what it was told, less its own sales; None: it was told nothing."""
+        tag = self.tags.get(sku)
+        return None if tag is None else tag.available - sum(sale.quantity for sale in self._sales[sku])
+
+    def _take(self, sku: str, quantity: int) -> Sale | None:
+        with self._lock:
+            left, tag = self.left(sku), self.tags.get(sku)
+            if tag is None or left is None or left < quantity or not tag.locations:
                 return None
-            where = max(tag.locations, key=lambda at: tag.locations[at], default=None)
-            if where is None:
-                return None
-            tag.available -= quantity
-            tag.locations[where] -= quantity
-            return where
+            there = dict(tag.locations)
+            for sale in self._sales[sku]:
+                there[sale.where] = there.get(sale.where, Decimal(0)) - sale.quantity
+            sale = Sale(max(there, key=lambda at: there[at]), quantity)
+            self._sales[sku].append(sale)
+            return sale
+
+    def _came_back(self, number: str | None) -> None:
+        if number in self._orders:
+            sku, sale = self._orders.pop(number)
+            sale.came_back = True
+            self._settle(sku)
+
+    def _settle(self, sku: str) -> None:
+        """Leave to what was told the sales that it knows by now."""
+        self._sales[sku] = [sale for sale in self._sales[sku] if not (sale.came_back and sale.told_since)]
 
 
 class ShadowShop:
@@ -180,11 +225,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         sku = self.path.removeprefix("/stock/")
-        tag = self.shop.tags.get(sku)
+        tag, left = self.shop.tags.get(sku), self.shop.left(sku)
         if tag is None:
             self._answer(404, {"error": f"no item {sku}"})
         else:
-            self._answer(200, {"sku": sku, "available": str(tag.available), "version": tag.version})
+            self._answer(200, {"sku": sku, "available": str(left), "version": tag.version})
 
     def _answer(self, status: int, document: dict[str, Any]) -> None:
         data = json.dumps(document).encode()

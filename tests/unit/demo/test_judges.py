@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
@@ -211,3 +212,48 @@ def test_a_mistake_says_what_was_on_its_way(told_us: int, committed_us: int | No
     history.note("A1", Telling(told_us, committed_us, D(1)))
     what = "A1 oversold, 3 wanted: the shop believed in 4, 1 were there; "
     assert history.explain(MISTAKE) == what + end
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    """Told that there are 4 of A1; its orders have the number 7."""
+    shop = Shop("whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode(), lambda sku, where, quantity: 7)
+    shop.start()
+    tell(shop, 1, "4")
+    yield shop
+    shop.stop()
+
+
+def tell(shop: Shop, version: int, quantity: str) -> None:
+    item = {"sku": "A1", "version": version, "quantities": {"*": quantity, "W1": quantity}}
+    shop.told(f"item {version}", {"type": "inventory.atp", "data": {"items": [item]}})
+
+
+def come_back(shop: Shop, number: str) -> None:
+    order = {"order_id": f"SO-{number}", "number": number}
+    shop.told(f"order {number}", {"type": "order.status", "data": {"items": [order]}})
+
+
+def test_the_shop_keeps_a_sale_off_until_its_order_came_back_and_the_item_was_told_anew(shop: Shop) -> None:
+    assert shop.order("A1", 3) == 7
+    tell(shop, 2, "4")  # was on its way when the order was made
+    assert (shop.left("A1"), shop.order("A1", 3)) == (D(1), None)
+    come_back(shop, "7")
+    assert shop.left("A1") == D(4)
+    tell(shop, 3, "1")
+    assert shop.left("A1") == D(1)
+
+
+def test_an_order_that_comes_back_before_its_item_is_told_stays_off(shop: Shop) -> None:
+    shop.order("A1", 3)
+    come_back(shop, "7")
+    assert shop.left("A1") == D(1)
+    tell(shop, 2, "1")
+    assert shop.left("A1") == D(1)
+
+
+def test_an_order_that_comes_back_before_its_number_is_known_is_no_longer_kept_off(shop: Shop) -> None:
+    come_back(shop, "7")
+    shop.order("A1", 3)
+    tell(shop, 2, "1")
+    assert shop.left("A1") == D(1)
