@@ -18,6 +18,9 @@ from streams.core.ownership import ANY, Owner, Ownership
 
 _DATED = frozenset({Bucket.DEMAND, Bucket.INBOUND, Bucket.RESERVED})
 _NETTED = {Bucket.FULFILLED: Bucket.DEMAND, Bucket.RECEIVED: Bucket.INBOUND}
+_DEMAND, _FULFILLED, _RESERVED = Bucket.DEMAND, Bucket.FULFILLED, Bucket.RESERVED
+_INBOUND, _RECEIVED = Bucket.INBOUND, Bucket.RECEIVED
+"""Names, because a member looked up in its class costs ten times as much, and here it is many times a sku."""
 
 Place = tuple[str, dt.date | None]
 """(location, due) of an open quantity."""
@@ -44,8 +47,8 @@ def settle(entries: Sequence[Entry], referenced: bool, ownership: Ownership, now
     effect = Effect()
     counted = _by_owner(entries, referenced, ownership, effect)
     if referenced:
-        _add_open(effect, counted, Bucket.DEMAND, Bucket.FULFILLED)
-        _add_open(effect, counted, Bucket.INBOUND, Bucket.RECEIVED)
+        _add_open(effect, counted, _DEMAND, _FULFILLED)
+        _add_open(effect, counted, _INBOUND, _RECEIVED)
         _add_reserved(effect, counted, now_us)
         plain = [entry for entry in counted if entry.bucket not in _CLAIMED]
     else:
@@ -55,7 +58,7 @@ def settle(entries: Sequence[Entry], referenced: bool, ownership: Ownership, now
     return effect
 
 
-_CLAIMED = frozenset({Bucket.DEMAND, Bucket.FULFILLED, Bucket.INBOUND, Bucket.RECEIVED, Bucket.RESERVED})
+_CLAIMED = frozenset({_DEMAND, _FULFILLED, _INBOUND, _RECEIVED, _RESERVED})
 
 
 def _by_owner(entries: Sequence[Entry], referenced: bool, ownership: Ownership, effect: Effect) -> list[Entry]:
@@ -106,7 +109,7 @@ def _compare(effect: Effect, counted: Iterable[Entry], others: Iterable[tuple[En
 def _add_plain(effect: Effect, entry: Entry, now_us: int) -> None:
     """A quantity without a reference, or of a bucket that needs none: not clamped."""
     bucket, quantity = entry.bucket, entry.quantity
-    if bucket is Bucket.RESERVED and not _live(effect, entry, now_us):
+    if bucket is _RESERVED and not _live(effect, entry, now_us):
         return
     if bucket in _NETTED:
         bucket, quantity = _NETTED[bucket], -quantity
@@ -130,7 +133,7 @@ def _add_open(effect: Effect, counted: Sequence[Entry], claimed: Bucket, done: B
     still_open = open_amounts(
         [(entry.location, entry.due, entry.quantity) for entry in claims],
         [(entry.location, entry.quantity) for entry in dones],
-        undated_first=claimed is Bucket.DEMAND,
+        undated_first=claimed is _DEMAND,
     )
     if not still_open:
         return
@@ -142,17 +145,17 @@ def _add_open(effect: Effect, counted: Sequence[Entry], claimed: Bucket, done: B
 
 def _add_reserved(effect: Effect, counted: Sequence[Entry], now_us: int) -> None:
     """max(0, reserved − demand of the same reference), of reservations that have not expired; by their last days."""
-    reservations = [e for e in counted if e.bucket is Bucket.RESERVED and _live(effect, e, now_us)]
+    reservations = [e for e in counted if e.bucket is _RESERVED and _live(effect, e, now_us)]
     if not reservations:
         return
     still_open = open_amounts(
         [(entry.location, entry.due, entry.quantity) for entry in reservations],
-        [(entry.location, entry.quantity) for entry in counted if entry.bucket is Bucket.DEMAND],
+        [(entry.location, entry.quantity) for entry in counted if entry.bucket is _DEMAND],
         undated_first=False,
         latest_first=True,
     )
     for (location, due), quantity in still_open.items():
-        effect.lines[location, Bucket.RESERVED, due] = quantity
+        effect.lines[location, _RESERVED, due] = quantity
     if still_open:
         for entry in reservations:
             _add_sum(effect, entry)
