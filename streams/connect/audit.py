@@ -1,4 +1,4 @@
-"""Compares every balance of a source with what its lane holds: the mapping's own SQL, run by the database.
+"""Compares every balance and bill of a source with what its lane holds: the mapping's own SQL, run by the database.
 
 One round: a read-only snapshot at a known source position, the file texts wrapped in GROUP BY; then wait until the
 lane has passed that position; then the lane's sums, from its changelog.  Writers go on meanwhile, so a balance that
@@ -26,8 +26,12 @@ from streams.core.mapping.mapping import CompiledMapping
 POLL_S = 0.2
 
 
+COMPONENT = "component"
+"""Stands in place of a bucket for a line of a bill of material: sku is the kit, reference the component."""
+
+
 class BalanceKey(NamedTuple):
-    """What tells one balance of a source from another."""
+    """What tells one balance of a source, or one line of a bill, from another."""
 
     view: str
     sku: str
@@ -110,6 +114,13 @@ def audit_query(kind: str, text: str, columns: Iterable[str]) -> str:
     return f"SELECT {', '.join(names)}, SUM(quantity), COUNT(*)\nFROM (\n{body}\n) AS m\nGROUP BY {', '.join(groups)}"
 
 
+def bill_query(kind: str, text: str) -> str:
+    """A components file wrapped so that the database itself sums it: kit, component, quantity."""
+    body = text.strip().removesuffix(";")
+    groups = ", ".join(f"BINARY {name}" if kind == "mariadb" else name for name in ("sku", "component"))
+    return f"SELECT sku, component, SUM(quantity)\nFROM (\n{body}\n) AS m\nGROUP BY {groups}"
+
+
 def read_database(mapping: CompiledMapping, at: Target) -> tuple[str, dict[BalanceKey, Total]]:
     """(source position, every balance as the database computes it), in one snapshot.
 
@@ -120,6 +131,10 @@ def read_database(mapping: CompiledMapping, at: Target) -> tuple[str, dict[Balan
         position = _begin(mapping, cursor)
         for name, text in mapping.files.items():
             file = name.partition(" ")[0].removesuffix(".sql")
+            if file.partition(".")[0] == "components":
+                cursor.execute(bill_query(mapping.source.kind, text))
+                for kit, component, quantity in cursor.fetchall():
+                    _add_line(totals, kit, component, Decimal(str(quantity)))
             if file.partition(".")[0] != "postings":
                 continue
             cursor.execute(audit_query(mapping.source.kind, text, mapping.columns[name]))
@@ -130,6 +145,12 @@ def read_database(mapping: CompiledMapping, at: Target) -> tuple[str, dict[Balan
                 totals[key] = Total(total.quantity + Decimal(str(quantity or 0)), total.postings + int(postings))
         cursor.execute("ROLLBACK")
     return position, totals
+
+
+def _add_line(totals: dict[BalanceKey, Total], kit: str, component: str, quantity: Decimal) -> None:
+    """Lines of one kit about the same component add up; of how many rows they are is nobody's affair."""
+    key = BalanceKey("", kit, "", COMPONENT, None, component)
+    totals[key] = Total(totals.get(key, NOTHING).quantity + quantity, 1)
 
 
 def _begin(mapping: CompiledMapping, cursor: Cursor) -> str:
@@ -150,9 +171,12 @@ def _begin(mapping: CompiledMapping, cursor: Cursor) -> str:
 
 
 def lane_totals(state: Mapping[bytes, bytes]) -> dict[BalanceKey, Total]:
-    """Every balance of a lane's state.  Archived rows that it keeps are not in the database and left out."""
-    totals = {}
+    """Every balance and bill of a lane's state.  Archived rows that it keeps are not in the database and left out."""
+    totals: dict[BalanceKey, Total] = {}
     for name, value in state.items():
+        if name[:1] == b"b":
+            kit, rest = split_sku(name[1:])
+            _add_line(totals, kit.decode(), split_sku(rest)[0].decode(), Decimal(value.decode()))
         if name[:1] != b"s":
             continue
         found = decode_sum(value)

@@ -28,6 +28,10 @@ POSTINGS = """
 SELECT i.name AS sku, s.bin AS location, 'on_hand' AS bucket, s.quantity AS quantity
   FROM stock s JOIN item i ON i.sku = s.sku;
 """
+COMPONENTS = """
+SELECT i.name AS sku, s.bin AS component, s.quantity AS quantity
+  FROM stock s JOIN item i ON i.sku = s.sku WHERE s.bin = 'b7' AND s.quantity > 0;
+"""
 
 
 @pytest.fixture
@@ -95,6 +99,7 @@ def test_the_audit_of_a_running_lane(
     schema, stock = ("erp.", "erp.stock") if kind == "postgres" else ("", "stock")
     folder = made.settings.connect_configs / name
     (folder / "postings.sql").write_text(POSTINGS)
+    (folder / "components.sql").write_text(COMPONENTS)
     with writer(kind, at) as rows:
         rows.insert(stock, [(sku, f"b{n}", n) for n in range(50) for sku in ("A", "B", "C")])
 
@@ -107,7 +112,9 @@ def test_the_audit_of_a_running_lane(
     with lane(made, name, tmp_path / "lane.log"):
         code, report = audited(made, name, "--timeout-s", "90")
         assert (code, report["differences"], report["undecided"]) == (EXIT_OK, [], [])
-        assert report["balances"] == 100  # item C is missing: its rows wait, and the database joins nothing
+        assert (
+            report["balances"] == 102
+        )  # two are lines of bills; item C is missing: its rows wait, and the database joins nothing
 
         with writer(kind, at) as rows:
             rows.run(f"INSERT INTO {schema}item VALUES ('C', 'third')", f"DELETE FROM {stock} WHERE sku = 'B'")
@@ -115,13 +122,17 @@ def test_the_audit_of_a_running_lane(
             code, report = audited(made, name, "--rounds", "2")
             assert report["differences"] == []
         code, report = audited(made, name)
-        assert (code, report["differences"], report["balances"]) == (EXIT_OK, [], 100)
+        assert (code, report["differences"], report["balances"]) == (EXIT_OK, [], 102)
 
         silently_change(kind, at, stock)
         code, report = audited(made, name)
         assert code == EXIT_DIFFERENCES
-        assert [(d["sku"], d["location"], d["database"], d["lane"]) for d in report["differences"]] == [
-            ("third", "b7", "1007.000", "7.000")
+        assert [
+            (d["sku"], d["location"], d["bucket"], d["reference"], d["database"], d["lane"])
+            for d in report["differences"]
+        ] == [
+            ("third", "", "component", "b7", "1007.000", "7.000"),
+            ("third", "b7", "on_hand", None, "1007.000", "7.000"),
         ]
         assert report["rounds"] == 2
 
