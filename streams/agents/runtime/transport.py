@@ -19,12 +19,12 @@ import faust
 from aiokafka.consumer import fetcher as aiokafka_fetcher
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
-from aiokafka.protocol.group import LeaveGroupRequest
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from schemas.errors import Fatal
+from streams.agents.runtime.leaving import leave
 from streams.core.unit import InputRecord
 
 if TYPE_CHECKING:
@@ -164,10 +164,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         await self.call_thread(self._leave_group)
 
     async def _leave_group(self) -> None:
-        coordinator = self._ensure_consumer()._coordinator
-        if coordinator.generation > 0:  # aiokafka itself keeps a static member in the group
-            await coordinator._send_req(LeaveGroupRequest(coordinator.group_id, coordinator.member_id))
-            coordinator.reset_generation()
+        await leave(self._ensure_consumer()._coordinator, self.app.conf.consumer_group_instance_id)
 
     async def fetch_position(self, tp: TP) -> int | None:
         """Next offset that will be handed out; None when not known."""

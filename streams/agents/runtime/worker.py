@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 STOP_S = 8.0
 """A stop that takes longer than this is cut off; what is settled is durable anyway."""
 
+COMMIT_S = 1.0
+"""Of which so long for the last commit."""
+
 MEMBER_FILE = "member"
 
 FAUST_LOGGERS = (
@@ -79,7 +82,10 @@ class QuietWorker(faust.Worker):
         positions = self.app.positions()
         await self.app.release_partitions()
         consumer = self.app.units_consumer
-        await consumer.commit_positions(positions)
+        try:
+            await asyncio.wait_for(consumer.commit_positions(positions), COMMIT_S)
+        except Exception as error:  # noqa: BLE001 - it is for monitoring; while the group rebalances it must wait for that
+            log.info("left without a last commit: %r", error)
         await consumer.leave_group()
 
 
