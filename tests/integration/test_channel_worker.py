@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from schemas.records import ExceptionStatus, PublicationState, Stamps
+from sinks.workers import wire
 from tests.integration.sinks_rig import Rig, wait_until
 from tests.receiver import Receiver, Reply, Request
 from tests.stack import RunningStack
@@ -28,6 +29,14 @@ def rig(stack: RunningStack, tmp_path: Path) -> Iterator[Rig]:
 
 def version_of(receiver: Receiver, sku: str) -> str | None:
     return receiver.holds.get(sku, {}).get("version")
+
+
+def shared(rig: Rig) -> bool:
+    """Two workers own all partitions, each some."""
+    names = (f"channel-{rig.channel}", f"channel-{rig.channel}@1")
+    owned = [rig.health(name).get("partitions") or [] for name in names]
+    everything = sorted(partition for partitions in owned for partition in partitions)
+    return all(owned) and everything == list(range(rig.settings.partitions))
 
 
 def test_it_tells_what_is_complete_records_every_stamp_and_after_a_restart_nothing_again(rig: Rig) -> None:
@@ -180,20 +189,60 @@ def test_a_worker_that_was_stopped_cannot_leave_an_old_version_behind(rig: Rig) 
         receiver.wait_for(lambda at: all(version_of(at, sku) == "2" for sku in skus), "the newest is told once more")
 
 
+def test_a_worker_that_was_stopped_asks_the_group_before_it_pushes_what_was_waiting(rig: Rig) -> None:
+    """It wakes up with old versions waiting, and may push at once; another has told newer ones meanwhile."""
+    skus = [rig.sku(f"S{n}") for n in range(8)]
+    with Receiver() as receiver:
+        rig.write_rule(receiver, pace={"per_second": 0.2, "burst": 1})
+        former = rig.start_channel()
+        rig.publish(*(atp(sku, 1, 10) for sku in skus))
+        receiver.wait_for(lambda at: bool(set(skus) & set(at.holds)), "the first; the others wait")
+        former.send_signal(signal.SIGSTOP)
+        rig.write_rule(receiver)
+        rig.publish(*(atp(sku, 2, 20) for sku in skus))
+        rig.start_channel(instance="1")
+        receiver.wait_for(lambda at: all(version_of(at, sku) == "2" for sku in skus), "the new owner tells the newest")
+        former.send_signal(signal.SIGCONT)
+        wait_until(lambda: shared(rig), "the former has joined again")
+        for sku in skus:
+            told = [item["version"] for request in receiver.told(sku) for item in request.items if item["sku"] == sku]
+            assert told == sorted(told), sku
+
+
+def test_a_topic_that_was_made_anew_takes_nothing_back_before_inventory_has_said_all_it_knows(rig: Rig) -> None:
+    kept, gone = rig.sku("kept"), rig.sku("gone")
+    name = f"channel-{rig.channel}"
+    with Receiver() as receiver:
+        rig.write_rule(receiver)
+        rig.publish(atp(kept, 1, 5), atp(gone, 1, 7))
+        rig.state_whole()
+        worker = rig.start_channel()
+        receiver.wait_for(lambda at: {kept, gone} <= set(at.holds), "both are told")
+        worker.terminate()
+        assert worker.wait(30) == 0
+
+        rig.lose(wire.ATP)
+        rig.publish(atp(kept, 2, 6))
+        rig.start_channel()
+        receiver.wait_for(lambda at: version_of(at, kept) == "2", "what is said again")
+        wait_until(lambda: rig.health(name)["withheld"] == 1, "the other is waited for")
+        rig.publish(atp(kept, 3, 4))
+        receiver.wait_for(lambda at: version_of(at, kept) == "3", "the chain goes on")
+        assert receiver.holds[gone]["quantities"] == {"*": "7"}
+
+        rig.state_whole()
+        receiver.wait_for(lambda at: at.holds[gone]["quantities"] == {"*": "0"}, "no source knows it any more")
+        assert receiver.holds[kept]["quantities"] == {"*": "4"}
+        wait_until(lambda: rig.health(name)["withheld"] == 0, "nothing is waited for")
+
+
 def test_two_workers_share_the_keys(rig: Rig) -> None:
     skus = [rig.sku(f"S{n}") for n in range(40)]
     with Receiver() as receiver:
         rig.write_rule(receiver)
         rig.start_channel()
         rig.start_channel(instance="1")
-
-        def shared() -> bool:
-            names = (f"channel-{rig.channel}", f"channel-{rig.channel}@1")
-            owned = [rig.health(name).get("partitions") or [] for name in names]
-            everything = sorted(partition for partitions in owned for partition in partitions)
-            return all(owned) and everything == list(range(rig.settings.partitions))
-
-        wait_until(shared, "each has partitions")
+        wait_until(lambda: shared(rig), "each has partitions")
         rig.publish(*(atp(sku, 1, 5) for sku in skus))
         receiver.wait_for(lambda at: set(skus) <= set(at.holds), "all are told")
         assert {len(receiver.told(sku)) for sku in skus} == {1}
