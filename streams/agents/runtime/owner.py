@@ -315,11 +315,13 @@ class PartitionOwner:
 
     async def tick(self) -> None:
         """One unit of time: clock, work lists, progress; and the watch over what should be ours alone."""
+        seen = await self._look()
         async with self._lock:
             if self.released or self.position is None:
                 return
             self.more.clear()
-            await self._watch()
+            if seen is not None:
+                await self._watch(*seen)
             view = UnitView(self.store)
             self._begun = time.monotonic()
             settled = self.stage.tick(view, self.ports.now_us())
@@ -429,23 +431,30 @@ class PartitionOwner:
         found = self.ports.reader.read(topic, self.partition, start, end)
         return list(dict.fromkeys(record.key for record in found if record.key is not None))
 
-    async def _watch(self) -> None:
-        """Every few seconds: are our outputs as we left them, and does the input come from where we need it?"""
+    async def _look(self) -> tuple[list[tuple[str, int]], int | None] | None:
+        """Every few seconds: where our outputs end, and which input is fetched next; units go on until it is known."""
         now = time.monotonic()
-        if now - self._watched_at < self.ports.tuning.watch_s:
-            return
+        if self.released or self.position is None or now - self._watched_at < self.ports.tuning.watch_s:
+            return None
         self._watched_at = now
+        acknowledged, ends = dict(self._outputs), []
+        bounds = (asyncio.to_thread(self.ports.reader.bounds, topic, self.partition) for topic in acknowledged)
+        for (topic, sent), (_, high) in zip(acknowledged.items(), await asyncio.gather(*bounds), strict=True):
+            if high < sent:
+                raise self._outputs_lost(topic, sent, high)
+            ends.append((topic, high))
+        return ends, await self.ports.wire.fetch_position(self.stage.input_topic, self.partition)
+
+    async def _watch(self, ends: list[tuple[str, int]], fetched: int | None) -> None:
+        """Are our outputs as we left them, and does the input come from where we need it?"""
+        now = time.monotonic()
         await self._sent()
-        for topic in self._outputs:
-            _, high = await asyncio.to_thread(self.ports.reader.bounds, topic, self.partition)
-            if high < self._outputs[topic]:
-                raise self._outputs_lost(topic, self._outputs[topic], high)
+        for topic, high in ends:
             if high > self._outputs[topic]:
                 await self._overwritten(topic, high)
                 self._outputs[topic] = high
         needed = self.needed
         assert needed is not None
-        fetched = await self.ports.wire.fetch_position(self.stage.input_topic, self.partition)
         if fetched is not None and fetched != needed:
             if self._stuck_at == needed:
                 self.inbox.clear()  # it comes again

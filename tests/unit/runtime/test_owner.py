@@ -7,6 +7,7 @@ be made to come late, twice or not at all.  The real ones: tests/integration/tes
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
 from pathlib import Path
@@ -303,6 +304,32 @@ def test_outputs_that_somebody_else_wrote_over_are_due_with_the_next_unit(place:
         await owner.tick()
         await owner.release()
         assert [(r.key, r.value) for r in place.broker.logs["out", 0]] == [(b"k7", b"late"), (b"k7", b"v")]
+
+    run(steps())
+
+
+def test_records_do_not_wait_for_the_look_at_our_outputs(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answer, bounds = threading.Event(), threading.Event(), place.broker.bounds
+
+    def slow(topic: str, partition: int) -> tuple[int, int]:
+        found = bounds(topic, partition)
+        asked.set()
+        answer.wait()
+        return found
+
+    async def steps() -> None:
+        owner = await place.owner()
+        monkeypatch.setattr(place.broker, "bounds", slow)
+        tick = asyncio.create_task(owner.tick())
+        await asyncio.to_thread(asked.wait)
+        place.feed(b"end")
+        try:
+            await asyncio.wait_for(owner.work(place.chunk(0, 1)), 10.0)
+        finally:
+            answer.set()
+        await tick
+        await owner.release()
+        assert [r.key for r in place.broker.logs["out", 0]] == [b"k0"], "what was sent meanwhile is ours"
 
     run(steps())
 
