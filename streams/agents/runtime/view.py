@@ -40,8 +40,6 @@ class UnitView:
         return changes[key] if key in changes else self._lookup(key)
 
     def put(self, key: bytes, value: bytes | None) -> None:
-        if key.startswith(b"\0"):
-            raise ValueError(f"state key {key!r}: keys that start with a zero byte belong to the runtime")
         changes = self.changes
         if key in changes:
             old = changes[key]

@@ -39,12 +39,14 @@ _reassert_decoder = msgspec.msgpack.Decoder(tuple[bytes, int | None, int | None]
 class Entry:
     """A captured table, with what the lane asks about it for every row."""
 
-    __slots__ = ("archived", "deletion", "name", "prefix", "safety", "table")
+    __slots__ = ("archived", "deletion", "looked_up", "name", "prefix", "safety", "table")
 
-    def __init__(self, table: TableMapping) -> None:
+    def __init__(self, table: TableMapping, looked_up: bool) -> None:
+        """`looked_up`: some lookup is of this table."""
         self.table = table
         self.name = table.name
         self.prefix = table.name.encode() + ZERO
+        self.looked_up = looked_up
         self.deletion = table.deletion
         self.archived = table.deletion == "archived"
         self.safety = bool(SAFETY & table.buckets) or "components" in table.feeds
@@ -213,8 +215,7 @@ class Fold:
                 old.seen = table.generation
                 self._put(reference, old)
             return None
-        names = self.lookups.names
-        found, chains = names.all(entry.table.lookup_keys(row)), names.all(entry.table.chains(row))
+        found, chains = self._names(entry, row)
         if found or chains or (old is not None and (old.found or old.chains)):
             self.lookups.enter(reference, old, found, chains)
             for name in (*found, *(old.found if old is not None else ())):
@@ -225,6 +226,13 @@ class Fold:
             self.state.put(b"p" + reference, None)
         old.seen, old.row, old.found, old.chains, old.hole = table.generation, stored, found, chains, False
         return old
+
+    def _names(self, entry: Entry, row: Any) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """The lookup names under which a row is found, and those it leads on to."""
+        if not entry.looked_up:
+            return (), ()
+        names = self.lookups.names
+        return names.all(entry.table.lookup_keys(row)), names.all(entry.table.chains(row))
 
     def _park(self, reference: bytes, touched: Touched, fault: RowError) -> RowRecord:
         """The newest image cannot be decoded: what the row said last stands, and it is kept to be tried again."""
@@ -343,9 +351,7 @@ class Fold:
         """Enter a row into the lookups of another mapping."""
         if not record.row:
             return
-        names = self.lookups.names
-        row = entry.table.load(record.row)
-        found, chains = names.all(entry.table.lookup_keys(row)), names.all(entry.table.chains(row))
+        found, chains = self._names(entry, entry.table.load(record.row))
         if found != record.found or chains != record.chains:
             self.lookups.enter(reference, record, found, chains)
             record.found, record.chains = found, chains

@@ -20,7 +20,7 @@ from schemas.messages import (
 )
 from schemas.records import Location, Progress, Stamps
 from streams.core.lane.faults import load_exception
-from streams.core.lane.keys import ZERO, balance_name, split_sku
+from streams.core.lane.keys import ZERO, BalanceName, balance_name, split_sku
 from streams.core.lane.owed import ExceptionOwed, HoldOwed, LocationOwed, OrderOwed, ProgressOwed, SkuOwed, decode_owed
 from streams.core.lane.snapshots import first_sending, holding, sends_everything, uncertain
 from streams.core.lane.state import EXACT, ItemState, LocationState, Memo, PartState
@@ -38,6 +38,9 @@ PART_BYTES = 512 << 10
 BALANCE_BYTES = 48
 """What a balance costs in a message beside its name, at most."""
 
+KNOWN_NAMES = 10_000
+"""Balance names held in memory at most."""
+
 Encode = Callable[[str, msgspec.Struct], bytes]
 """Topic and record → the bytes of its value, as `schemas.codec.Codec.encode`."""
 
@@ -46,6 +49,19 @@ _location_decoder = msgspec.msgpack.Decoder(LocationState)
 _part_decoder = msgspec.msgpack.Decoder(PartState)
 _NOTHING = Decimal(0)
 _new = tuple.__new__
+
+
+class _KnownNames(dict[bytes, BalanceName]):
+    """Balance names that were read: those without a reference stand in every sku."""
+
+    def __missing__(self, name: bytes) -> BalanceName:
+        if len(self) >= KNOWN_NAMES:
+            self.clear()
+        said = self[name] = balance_name(name)
+        return said
+
+
+_known_names = _KnownNames()
 
 
 class Renderer:
@@ -232,7 +248,7 @@ def _hold(memo: Memo, due: HoldOwed, kits: bool) -> LaneProgress:
 
 
 def _balance(name: bytes, stored: bytes | None) -> Balance:
-    said = balance_name(name)
+    said = _known_names[name]
     quantity, postings = _NOTHING, 0
     if stored is not None:
         found = decode_sum(stored)

@@ -83,7 +83,8 @@ class LaneStage:
         """Of the mapping that made the state: until the log switches to ours, another's."""
         self._source, self._mapping = source, mapping
         self._limits = limits or LaneLimits()
-        self._entries = {name: Entry(table) for name, table in mapping.tables.items()}
+        looked_up = {lookup.table for lookup in mapping.lookups}
+        self._entries = {name: Entry(table, name in looked_up) for name, table in mapping.tables.items()}
         kits = any("components" in table.feeds for table in mapping.tables.values())
         self._renderer = Renderer(source, encode, kits)
         self._memo = Memo(mapping.fingerprint)

@@ -337,6 +337,12 @@ def test_each_rule_is_needed(rules: Rules, lag: int) -> None:
     assert count_wrong(rules, lag=lag) > 0
 
 
+def test_the_runtimes_keys_are_refused_and_stand_in_no_unit() -> None:
+    owner = Tenure(Standing(), Writer(1, 1), 0)
+    with pytest.raises(ValueError, match="belong to the runtime"):
+        owner.close({b"a": b"1", b"\0mark": b"x"}, inputs={}, outputs={}, owed=(), memo=b"", fingerprint=b"")
+
+
 def test_records_behind_the_last_marker_never_count() -> None:
     """A broker that lost part of a batch, or a batch split by hand: the tail is dropped and remembered."""
     writer = Writer(7, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,10 +48,3 @@ def test_a_scan_is_not_disturbed_by_writes_made_while_it_runs() -> None:
         view.put(b"a9", b"x")
     assert seen == [b"a1", b"a2", b"a3"]
     assert [key for key, _ in view.scan(b"a")] == [b"a9"]
-
-
-def test_the_runtimes_keys_are_refused_and_nothing_is_written() -> None:
-    view = UnitView(DictState())
-    with pytest.raises(ValueError, match="belong to the runtime"):
-        view.put(b"\0mark", b"x")
-    assert view.changes == {}
