@@ -92,7 +92,7 @@ def fencing_of_a_paused_owner(patch: Patch) -> None:
 
 def completeness(patch: Patch) -> None:
     """Every source is ready."""
-    patch.setattr(Sources, "all_ready", lambda self, needed: True)
+    patch.setattr(Sources, "all_ready", lambda self, needed, versions: True)
 
 
 def mark_and_sweep(patch: Patch) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from schemas.records import Stamps
 from streams.core.inventory.claims import Effect, settle
 from streams.core.inventory.clock import move_wake
+from streams.core.inventory.made import NOTHING
 from streams.core.inventory.state import (
     ZERO,
     Claim,
@@ -33,6 +34,9 @@ Key = TypeVar("Key")
 
 MAX_PLACES = 10_000
 """Lines of a sku's position above which they stand without dates, so that its record stays small."""
+
+_NOTHING_SAID = dict.fromkeys("pai", NOTHING)
+"""Of a sku without a record nothing was ever made: its outputs need not be looked for."""
 
 _COMPONENT_BYTES = 500
 """About what one component of a kit adds to a unit in which the kit changes."""
@@ -64,7 +68,7 @@ class Working:
         found = self.skus.get(sku)
         if found is None:
             stored = self.state.get(sku_key(sku))
-            found = decode_sku(stored) if stored is not None else Sku(rule=self.rule)
+            found = decode_sku(stored) if stored is not None else Sku(rule=self.rule, said=dict(_NOTHING_SAID))
             if found.rule != self.rule:
                 self._rebuild(sku, found)
             self.skus[sku] = found
