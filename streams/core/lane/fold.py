@@ -52,20 +52,20 @@ class Entry:
         self.safety = bool(SAFETY & table.buckets) or "components" in table.feeds
 
 
-class Touched:
+class Touched(msgspec.Struct, gc=False):
     """A row as the unit's events leave it."""
 
-    __slots__ = ("deleted", "entry", "fault", "marked", "old", "raw", "row", "stamp", "truncated")
-
-    def __init__(self, entry: Entry, old: RowRecord | None, marked: bool) -> None:
-        self.entry, self.old, self.marked = entry, old, marked
-        self.row: Any | None = None
-        """None with `deleted` False: only `fault` is known."""
-        self.deleted = False
-        self.truncated = False
-        self.fault: RowError | None = None
-        self.raw: InputRecord | None = None
-        self.stamp: Stamp = NO_STAMP
+    entry: Entry
+    old: RowRecord | None
+    marked: bool
+    """It was seen in the table's generation of today."""
+    deleted: bool
+    stamp: Stamp
+    row: Any | None = None
+    """None with `deleted` False: only `fault` is known."""
+    truncated: bool = False
+    fault: RowError | None = None
+    raw: InputRecord | None = None
 
 
 def decode_row(stored: bytes) -> RowRecord:
@@ -113,10 +113,8 @@ class Fold:
             table = self.memo.tables[entry.name]
             old = self.record(reference)
             alive = old is not None and old.seen >= table.dead_below
-            touched = Touched(entry, old, alive and old is not None and old.seen == table.generation)
-            touched.deleted = not alive
-            touched.stamp = stamp
-            self.touched[reference] = touched
+            marked = alive and old is not None and old.seen == table.generation
+            touched = self.touched[reference] = Touched(entry, old, marked, not alive, stamp)
         else:
             touched.stamp = older(touched.stamp, stamp)
         return touched

@@ -108,21 +108,18 @@ def older(one: Stamp, other: Stamp) -> Stamp:
     return other
 
 
-class _Sku:
-    __slots__ = ("balances", "bill", "item", "part_of", "stamp", "uncertain")
+class _Sku(msgspec.Struct, gc=False):
+    stamp: Stamp
+    balances: set[bytes] = msgspec.field(default_factory=set)
+    item: bool = False
+    uncertain: bool = False
+    bill: bool = False
+    part_of: bool = False
 
-    def __init__(self, stamp: Stamp) -> None:
-        self.stamp = stamp
-        self.balances: set[bytes] = set()
-        self.item = self.uncertain = self.bill = self.part_of = False
 
-
-class _Order:
-    __slots__ = ("parts", "stamp")
-
-    def __init__(self, stamp: Stamp) -> None:
-        self.stamp = stamp
-        self.parts: dict[bytes, str | None] = {}
+class _Order(msgspec.Struct, gc=False):
+    stamp: Stamp
+    parts: dict[bytes, str | None] = msgspec.field(default_factory=dict)
 
 
 class Dirty:
