@@ -1,4 +1,4 @@
-"""The campaign's short form: each way in which a part can fail once, some of them two at a time, on one running chain.
+"""The campaign's short form: each way in which a part can fail once, most of them two at a time, on one running chain.
 
 The whole campaign is `make faults`; this one is the same code with scenarios that are always the same.
 """
@@ -21,7 +21,10 @@ ITEMS = 120
 SEED = 7
 
 SCENARIOS = {
-    "connect resends": (Step("resend", "connect", "unflushed:erp:12", "back:connect"),),
+    "connect resends, and a local store is lost": (
+        Step("resend", "connect", "unflushed:erp:12", "back:connect"),
+        Step("store", "orders", "units:orders:5", "works:orders"),
+    ),
     "every process is killed": (Step("kill-all", "all", "told:20", "back:channel-shop"),),
     "the broker is away for longer than the lease, and a lane is killed": (
         Step("away", "kafka", "log:wms:40", "unwell:inventory"),
@@ -40,12 +43,15 @@ SCENARIOS = {
         Step("line-reset", "postgres", "log:erp:40", "business:75"),
         Step("line-half-open", "registry", "business:20", "business:75"),
     ),
-    "a local store is lost": (Step("store", "orders", "units:orders:5", "works:orders"),),
-    "a disk is full": (Step("disk", "inventory", "told:20", "business:150"),),
-    "a clock is a day ahead and set back": (Step("clock", "inventory", "told:20", "business:75", {"seconds": 90_000}),),
-    "a slot is dropped": (Step("slot", "erp", "log:erp:40", "status:erp:P06"),),
+    "a disk is full, and another process's clock is a day ahead and set back": (
+        Step("disk", "orders", "told:20", "business:150"),
+        Step("clock", "inventory", "business:45", "business:75", {"seconds": 90_000}),
+    ),
+    "a slot is dropped, and the other source brings a transaction of 30,000 rows": (
+        Step("slot", "erp", "log:erp:40", "status:erp:P06"),
+        Step("transaction", "wms", "told:20", "now", {"rows": 30_000}),
+    ),
     "a binlog is purged": (Step("purge", "wms", "log:wms:40", "status:wms:M12"),),
-    "one transaction of 30,000 rows": (Step("transaction", "wms", "told:20", "now", {"rows": 30_000}),),
 }
 
 
