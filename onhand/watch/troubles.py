@@ -44,10 +44,14 @@ class Troubles:
         self._complaints = Complaints(source, STAGE)
         self._seen: set[str] = set()
         self._stated_us: dict[str, int] = {}
+        self.restored: Finding | None = None
+        """An earlier watch has found that the database was restored."""
         for record in open_before:
             self._complaints.recall(record)
             if record.stage == STAGE and record.source == source:
                 self._seen.add(record.code)
+                if record.code == RESTORED:
+                    self.restored = Finding("P16", _ERROR, source, source, record.detail, record.action)
 
     def take(self, problems: Iterable[Finding], now_us: int) -> list[ExceptionRecord]:
         """What one look found; the records to write."""

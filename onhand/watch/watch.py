@@ -19,6 +19,7 @@ from onhand.settings import Settings
 from onhand.stack.records import read_record
 from onhand.watch.board import Board
 from onhand.watch.restating import Restating
+from onhand.watch.restored import Restored
 from onhand.watch.troubles import Troubles
 from schemas.codec import Codec
 from schemas.errors import OnhandError
@@ -53,6 +54,7 @@ class Watched:
         self._limits = RetentionLimits(settings.retention_warn_used, settings.retention_warn_left_h * 3600)
         self._log = SourceLog(settings.kafka, log_topic(name))
         self._troubles = troubles
+        self._restored = Restored(troubles.restored)
         self._healer = Healer()
         self._growth = Growth()
         self._restating = Restating()
@@ -74,7 +76,11 @@ class Watched:
                     growth=self._growth,
                     log=self._log,
                 )
-                if self._healer.wants_restart(status, now_us):
+                status, stop = self._restored.take(status)
+                if stop:
+                    log.warning("%s: its database was restored, and its connector is stopped", self.name)
+                    client.stop(self.name)
+                elif self._healer.wants_restart(status, now_us):
                     failure = status.connector.failure if status.connector else ""
                     why = failure or "it runs, but reads nothing although its database is there"
                     log.warning("%s: its connector is started again: %s", self.name, why)

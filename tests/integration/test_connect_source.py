@@ -16,6 +16,9 @@ import pytest
 
 from onhand.stack.components.postgres import Postgres
 from onhand.stack.local import LocalStack
+from onhand.watch.troubles import RESTORED, Troubles
+from onhand.watch.watch import Watched
+from schemas.records import ExceptionStatus
 from streams.connect.client import ConnectClient
 from streams.connect.source_log import SourceLog
 from tests import stack as stacks
@@ -349,10 +352,19 @@ def test_a_database_that_is_restored_is_seen_before_it_says_anything(made: Proje
         found = await_problem(here, name, code)
         assert f"onhand source resnapshot {name}" in found["fix"]
         assert here.run("status", name).exit_code == 1
+        if kind == "postgres":  # MariaDB's would go on at a lower place at once, which its lane notices
+            assert here.run("resume", name).exit_code == 0
+        watched = Watched(name, here.settings, Troubles(name, []))
+        watched.look(0)
+        await_problem(here, name, "K05")  # stopped
+        assert RESTORED in {record.code for record in watched.look(5_000_000)}
         end = log_end(here, name)
         assert here.run("resnapshot", name).exit_code == 0
         await_record(here, name, snapshot_completed("Initial Snapshot"), end)
         assert code not in {problem["code"] for problem in status(here, name)["problems"]}
+        closed = [record.status for record in watched.look(10_000_000) if record.code == RESTORED]
+        assert closed == [ExceptionStatus.CLOSED]
+        watched.close()
         assert here.run("remove", name, "--forget", "--yes").exit_code == 0
 
 
