@@ -150,7 +150,7 @@ def _channel(name: str, processes: list[dict[str, Any]]) -> dict[str, Any]:
         "state": next((state for state in states if state != "running"), states[0] if states else None),
         "dirty": sum(worker["waiting"] for worker in workers),
         "oldest_dirty_s": max(ages, default=None),
-        "withheld": sum(worker["withheld"] for worker in workers),
+        "withheld": sum(worker.get("withheld", 0) for worker in workers),
         "failures_in_a_row": max((worker["failures_in_a_row"] for worker in workers), default=0),
         "last_answer": next((worker["last_answer"] for worker in workers if worker["last_answer"]), ""),
     }
