@@ -1,4 +1,4 @@
-"""Whether a state has heard all that a lane has said."""
+"""Whether a state has heard all that a lane has said, and how the lane stands."""
 
 from __future__ import annotations
 
@@ -16,3 +16,10 @@ def heard_whole(progress: LaneProgress, since: int) -> LaneProgress:
     if progress.restated_since is None or progress.restated_since >= since:
         return progress
     return msgspec.structs.replace(progress, complete=False)
+
+
+def standing(progress: LaneProgress | None) -> tuple[bool, bool, bool, int | None] | None:
+    """What progress says beside how far the lane is."""
+    if progress is None:
+        return None
+    return progress.complete, progress.holding, progress.uncertain, progress.restated_since

@@ -9,7 +9,8 @@ the first time says so (`restating_since`): where nothing older of it has been t
 it has sent, and promises are made while it sends.
 
 Progress is stated in two steps: what a unit has folded is *covered*, and becomes *stated* in a later unit, which
-cannot close before the outputs of the first are acknowledged.
+cannot close before the outputs of the first are acknowledged: at once when the source stands otherwise, else within
+a second.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from schemas.messages import BalanceMessage, KitMessage, LaneProgress, Reached
-from streams.core.heard import heard_whole
+from streams.core.heard import heard_whole, standing
 from streams.core.inventory.state import (
     WITHDRAW_PREFIX,
     ReachedState,
@@ -129,8 +130,13 @@ class Sources:
         return all(ready and lane_version >= found.ready_since for _, lane_version, ready in said)
 
     @property
-    def has_covered(self) -> bool:
-        return any(source.covered is not None for source in self._states.values())
+    def has_news(self) -> bool:
+        """A source stands otherwise than was stated: that is stated at once.  How far it is leaves with the next unit:
+        one of its own for it, several times a second, is what changes would wait for."""
+        return any(
+            source.covered is not None and standing(source.covered) != standing(source.stated)
+            for source in self._states.values()
+        )
 
     def floor(self, source: str) -> int:
         """Messages of lower versions are late, whatever their key."""

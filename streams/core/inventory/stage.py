@@ -213,7 +213,7 @@ class InventoryStage:
     @property
     def _has_more(self) -> bool:
         lists = bool(self._sources.withdrawals) or self._recompute is not None or self._kits.has_more
-        return lists or (self._sources.has_covered and not self._listed)
+        return lists or (self._sources.has_news and not self._listed)
 
     def _take(self, working: Working, message: BalanceMessage) -> list[bytes]:
         state = working.state

@@ -29,7 +29,7 @@ import msgspec
 from schemas.errors import PoisonRecord
 from schemas.messages import LaneProgress, OrderPartMessage
 from schemas.records import ExceptionRecord, ExceptionStatus, Progress, Shipment, Stamps
-from streams.core.heard import heard_whole
+from streams.core.heard import heard_whole, standing
 from streams.core.orders.merge import Merged, Owners, merge
 from streams.core.orders.receive import oldest, receive, sweep
 from streams.core.orders.stages import Words, fingerprint_of
@@ -136,7 +136,9 @@ class OrdersStage:
         return {ORDER_TOPIC: b"o", SHIPMENT_TOPIC: b"h"}[topic] + key if topic in self.sole_writer_of else None
 
     def _more(self, state: View) -> bool:
-        return state.get(WALK_KEY) is not None or bool(self._unstated)
+        """A walk, or a source that stands otherwise than was stated; how far it is leaves with the next unit."""
+        unstated = (self._sources[source] for source in self._unstated)
+        return state.get(WALK_KEY) is not None or any(standing(k.received) != standing(k.stated) for k in unstated)
 
     @property
     def complete(self) -> bool:

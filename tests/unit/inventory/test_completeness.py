@@ -266,6 +266,27 @@ def test_a_state_that_missed_what_was_said_before_waits_for_a_restatement() -> N
     assert (inventory.atp("A").complete, inventory.now("A")) == (True, 6)
 
 
+def asks_for_more(inventory: Inventory, **progress: Any) -> bool:
+    """Whether a source's progress, all that comes, makes a unit of its own at once."""
+    inventory.progress("wms", run=False, **progress)
+    runtime = inventory.runtime
+    settled = runtime.stage.work(runtime.view, runtime.durable.inputs[runtime.marker.offset :], runtime.now_us)
+    runtime._close(settled)
+    return settled.more
+
+
+def test_how_far_a_source_is_waits_for_the_next_unit_and_how_it_stands_does_not() -> None:
+    inventory = Inventory()
+    assert not asks_for_more(inventory, offset=8)
+    assert not asks_for_more(inventory, offset=9)
+    inventory.runtime.tick()
+    assert inventory.stated("wms").input_offset == 9
+    assert asks_for_more(inventory, holding=True)
+    inventory.runtime.tick()
+    assert inventory.stated("wms").holding
+    assert asks_for_more(inventory, uncertain=True)
+
+
 def sending(inventory: Inventory, since: int | None) -> None:
     """The WMS's lane is sending everything for the first time; None: something holds it."""
     inventory.progress("wms", complete=False, holding=True, restating_since=since)

@@ -454,3 +454,21 @@ def test_a_state_that_missed_what_was_said_before_waits_for_a_restatement() -> N
         scene.progress(source, restated_since=version_of(scene.epoch, 1) + 1)
     scene.run()
     assert scene.order().complete is True
+
+
+def test_how_far_a_source_is_waits_for_the_next_unit_and_how_it_stands_does_not() -> None:
+    scene = Scene()
+
+    def asks_for_more(offset: int, uncertain: bool = False) -> bool:
+        scene.progress("wms", offset=offset, uncertain=uncertain)
+        runtime = scene.runtime
+        settled = runtime.stage.work(runtime.view, runtime.durable.inputs[runtime.marker.offset :], runtime.now_us)
+        runtime._close(settled)
+        return settled.more
+
+    scene.progress("wms")
+    scene.run()
+    assert not asks_for_more(offset=2)
+    scene.runtime.tick()
+    assert scene.stated()["orders/wms/0"].input_offset == 2
+    assert asks_for_more(offset=3, uncertain=True)
