@@ -92,6 +92,13 @@ def wal_end(database: Connection) -> int:
     return int(row["lsn"])
 
 
+def system_identifier(database: Connection) -> str:
+    """Of the cluster: a copy of its files has the same, another initdb never."""
+    row = database.execute("SELECT system_identifier::text AS id FROM pg_control_system()").fetchone()
+    assert row is not None
+    return str(row["id"])
+
+
 def check(source: Source, at: Target) -> list[Finding]:
     """Every finding, errors of connecting included."""
     tables = captured(source)

@@ -47,6 +47,8 @@ class SourceStatus:
     """Somebody reads the slot or the binlog; None: not known."""
     snapshot: bool = False
     """The connector takes a snapshot, or is about to."""
+    server: str = ""
+    """Which server it is, where it says so (PostgreSQL: its system identifier)."""
 
     @property
     def healthy(self) -> bool:
@@ -85,6 +87,7 @@ class _Database:
     retention: Retention | None = None
     reader: bool | None = None
     snapshot: bool = False
+    server: str = ""
 
 
 def observe(
@@ -129,6 +132,7 @@ def observe(
         retention,
         database.reader,
         database.snapshot,
+        database.server,
     )
 
 
@@ -205,7 +209,7 @@ def _postgres(source: Source, at: Target, place: Place | None, exists: bool, run
     try:
         with postgres.connection(at) as database:
             slot = postgres.slot_state(database, name)
-            end = postgres.wal_end(database)
+            end, server = postgres.wal_end(database), postgres.system_identifier(database)
     except psycopg.OperationalError as error:
         return _Database(problems=[postgres.unreachable(source, at, error)])
     found: list[Finding] = []
@@ -213,11 +217,11 @@ def _postgres(source: Source, at: Target, place: Place | None, exists: bool, run
         found.append(_restored(source, "P16", at.name, why))
     if slot is None:
         if not exists:
-            return _Database({"slot": name, "exists": False})
+            return _Database({"slot": name, "exists": False}, server=server)
         message = "the slot is gone: changes since the connector's last record are lost"
         fix = f"onhand source resnapshot {source.name}"
         lost = Finding("P06", ERROR, source.name, f"slot {name}", message, fix)
-        return _Database({"slot": name, "exists": False}, [*found, lost])
+        return _Database({"slot": name, "exists": False}, [*found, lost], server=server)
     found += postgres.slot_findings(source, slot)
     if running and not slot["active"] and not found:
         message = "nobody reads the slot although the connector is RUNNING (a snapshot may be under way)"
@@ -226,7 +230,7 @@ def _postgres(source: Source, at: Target, place: Place | None, exists: bool, run
     state = {key: slot[key] for key in ("active", "wal_status", "behind_bytes", "unconfirmed_bytes")}
     lost = slot["wal_status"] == "lost"
     retention = None if lost else of_slot(slot["behind_bytes"] or 0, slot["safe_wal_size"])
-    return _Database({"slot": name, "exists": True, **state}, found, retention, bool(slot["active"]))
+    return _Database({"slot": name, "exists": True, **state}, found, retention, bool(slot["active"]), server=server)
 
 
 def _mariadb(source: Source, at: Target, place: Place | None, running: bool, now_s: float) -> _Database:

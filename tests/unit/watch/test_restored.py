@@ -11,9 +11,9 @@ from streams.connect.status import SourceStatus
 BEHIND = Finding("P16", Severity.ERROR, "erp", "cdc@db", "its WAL ends at 0/10", "onhand source resnapshot erp")
 
 
-def look(state: str, *problems: Finding) -> SourceStatus:
+def look(state: str, *problems: Finding, server: str = "") -> SourceStatus:
     tasks = (TaskStatus(0, "RUNNING", "worker", ""),) if state == "RUNNING" else ()
-    return SourceStatus("erp", ConnectorStatus("erp", state, "worker", tasks), 1, 0.0, {}, problems)
+    return SourceStatus("erp", ConnectorStatus("erp", state, "worker", tasks), 1, 0.0, {}, problems, server=server)
 
 
 def test_the_connector_is_stopped_once() -> None:
@@ -30,6 +30,30 @@ def test_it_stands_when_the_database_has_passed_the_place_until_the_connector_ru
         assert restored.take(look("STOPPED")) == (look("STOPPED", BEHIND), False)
     assert restored.take(look("RUNNING")) == (look("RUNNING"), False)
     assert restored.take(look("STOPPED")) == (look("STOPPED"), False)
+
+
+def test_another_server_is_as_good_as_a_restored_one() -> None:
+    restored = Restored()
+    for server in ("7301", "", "7301"):  # it could not be asked for a while
+        assert restored.take(look("RUNNING", server=server)) == (look("RUNNING", server=server), False)
+    status, stop = restored.take(look("RUNNING", server="7302"))
+    assert ([problem.code for problem in status.problems], stop) == (["P16"], True)
+    assert "7301" in status.problems[0].message
+    status, stop = restored.take(look("STOPPED", server="7302"))
+    assert ([problem.code for problem in status.problems], stop) == (["P16"], False)
+    for _ in range(2):  # a person has acted
+        assert restored.take(look("RUNNING", server="7302")) == (look("RUNNING", server="7302"), False)
+
+
+def test_a_person_may_put_another_server_there_while_the_connector_is_stopped() -> None:
+    restored = Restored()
+    for status in (
+        look("RUNNING", server="7301"),
+        look("STOPPED", server="7301"),
+        look("STOPPED", server="7302"),
+        look("RUNNING", server="7302"),
+    ):
+        assert restored.take(status) == (status, False)
 
 
 def test_the_next_watch_knows_of_it() -> None:
