@@ -135,7 +135,7 @@ def _traffic(rig: Rig, seed: int, broken: set[str]) -> Iterator[None]:
 
 def judge(rig: Rig) -> list[str]:
     """Position and promise as the rows say, the shop as promised, nothing left open, no claim taken back."""
-    wrong = rig.differences()
+    wrong = rig.differences(RECOVERY_S)
     left = [one for one in rig.exceptions() if one.stage in ("lane", "channel")]
     wrong += [f"open: {one.id}: {one.detail}" for one in left]
     witness = rig.system.shop.witness
