@@ -43,8 +43,6 @@ KEPT_SLICE = 1000
 """Archived rows that expire in one unit."""
 SWITCH_RECORDS = 100_000
 """Records held back at most while a changed mapping waits for its switch."""
-END_OF_LOG_US = 5_000_000
-"""Nothing came for so long: the log has no more, its connector is down."""
 TICK_US = 2_000_000
 """More than this does not pass between two looks at the clock; what it shows beyond, it was set by."""
 PROGRESS = encode_owed(ProgressOwed())
@@ -92,7 +90,7 @@ class LaneStage:
         self._load_fold: Fold | None = None
         self._waiting: set[bytes] = set()
         self._closed: list[str] = []
-        self._opened_us = self._looked_us = self._worked_us = 0
+        self._opened_us = self._looked_us = 0
         self._version: int | None = None
         """Newest version rendered; known after the first unit."""
         self._events: list[Event] = []
@@ -123,7 +121,6 @@ class LaneStage:
                 ) from None
         if self._memo.history_until_us:
             self._memo.history_until, self._memo.history_until_us = end, 0
-        self._worked_us = self._memo.passed_us
         self.fingerprint = self._memo.mapping
         self._events, self._first_offset = [], -1
         self._waiting = waiting_queues(state, self._memo.superseded)
@@ -137,7 +134,6 @@ class LaneStage:
         if not records:
             return Settled(memo=dump_memo(memo))
         self._look_at_clock(now_us)
-        self._worked_us = memo.passed_us
         events = self._decoded(records)
         fold = self._fold(state, now_us)
         if memo.mapping != self._mapping.fingerprint and not self._switch(fold, events, records):
@@ -145,6 +141,7 @@ class LaneStage:
         snapshots = Snapshots(fold)
         intake = self._intake(fold, snapshots)
         consumed = cost = 0
+        full = False
         for group in cut(events, memo.mark, memo.open_transaction):
             group_cost = group.size // 2 + ROW_COST * len(group.events)
             large = len(group.events) > 1 and (
@@ -155,7 +152,8 @@ class LaneStage:
             if consumed and not large and cost + group_cost > UNIT_COST:
                 fold.settle()  # tells what the rows so far really take: mostly a tenth of what was feared
                 cost = state.size if state.size < FULL_COST else UNIT_COST
-            if consumed and (large or cost + group_cost > UNIT_COST or state.size > UNIT_COST):
+            full = large or bool(consumed and (cost + group_cost > UNIT_COST or state.size > UNIT_COST))
+            if consumed and full:
                 break
             if large:
                 consumed = self._take_part(intake, group, events)
@@ -164,11 +162,11 @@ class LaneStage:
                 break
             self._take_group(intake, snapshots, group)
             consumed, cost = group.end, cost + group_cost
+        if not full and records[-1].offset + 1 >= memo.history_until:
+            memo.history_until = 0  # what is left is a transaction that has no end yet
         if not consumed:
             return Settled(memo=dump_memo(memo))
         memo.offset = records[consumed - 1].offset + 1
-        if memo.offset >= memo.history_until:
-            memo.history_until = 0
         fold.settle()
         self._watch(intake.rows + intake.poisoned, fold.bad_rows + intake.poisoned)
         self._require_snapshot(fold, events[:consumed])
@@ -195,8 +193,6 @@ class LaneStage:
                     fold.dirty.balance(balance, NO_STAMP)
             fold.settle()
         self._look_at_clock(now_us)
-        if self._memo.passed_us - self._worked_us >= END_OF_LOG_US:
-            self._memo.history_until = 0
         self._forget_closed(state)
         self._count_waiting(fold)
         due = is_over(self._stated_us, self._limits.progress_ms * 1000, now_us)
@@ -321,7 +317,7 @@ class LaneStage:
     # -- watching
 
     def _look_at_clock(self, now_us: int) -> None:
-        """A step of the clock is neither the end of the log nor that of a hold."""
+        """A step of the clock is not the end of a hold."""
         self._memo.passed_us += min(max(now_us - self._looked_us, 0), TICK_US)
         self._looked_us = now_us
 
