@@ -25,7 +25,8 @@ test: lint types imports  ## every check: lint, types, imports, then all tests o
 test-fast: lint types imports  ## every check that needs no servers
 	$(BIN)/pytest -m 'not integration'
 
-faults: $(STAMP)  ## break the running chain in every way, then in pairs, for MINUTES (60); SEED to repeat one
+faults: $(STAMP)  ## LIVES (500) of the chain in memory, then break the running one, MINUTES (60); SEED repeats
+	$(BIN)/python -m tests.machine --lives $(or $(LIVES),500) $(if $(SEED),--seed $(SEED))
 	$(BIN)/python -m tests.campaign --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED))
 
 lint: $(STAMP)  ## ruff; never edits

@@ -12,6 +12,10 @@ Code = tuple[int, int, int]
 """(what and where, key, how)."""
 ARCHIVE = 31
 """The oldest receipt is archived.  Not among the random ones: what is archived keeps the sku it was posted under."""
+KIT = 24
+"""From here on kits are said to be made of something; their item 4 is "K", and `OF_KIT` is an order line of it."""
+OF_KIT = 9
+DELETES = (*range(18, 24), 29)
 DUES = (None, -9, -1, 0, 2, 100)
 START: dict[str, tuple[Code, ...]] = {
     "erp": (
@@ -25,6 +29,7 @@ START: dict[str, tuple[Code, ...]] = {
         (3, 1, 5),
         (3, 2, 7),
         (4, 1, 4),
+        (0, 4, 1),
     ),
     "wms": ((0, 1, 0), (0, 2, 0), (0, 3, 0), (1, 1, 40), (1, 2, 31), (1, 3, 19)),
 }
@@ -48,18 +53,19 @@ def changes_of(chain: Chain, source: str, codes: Iterable[Code]) -> list[Change]
 
 
 def _erp(chain: Chain, what: int, key: int, how: int, there: dict[str, set[int]]) -> list[Change]:
-    table = ("item", "unit", "sale", "line", "purchase", "cart")[what % 6]
-    key = 1 + (key - 1) % {"item": 3, "unit": 2, "sale": 3, "line": 6, "purchase": 3, "cart": 2}[table]
-    if what % 24 >= 18:
+    table = ("item", "unit", "sale", "line", "purchase", "cart")[what % 6] if what < KIT else "kit"
+    key = 1 + (key - 1) % {"item": 4, "unit": 2, "sale": 3, "line": 6, "purchase": 3, "cart": 2, "kit": 4}[table]
+    if what in DELETES:
         return [("delete", table, key, {})]
     due = DUES[(how + key) % len(DUES)]
+    kit, part = (4, 4, 4, 2)[how % 4], 1 + (how + key) % 3
     rows: dict[str, dict[str, Any]] = {
-        "item": {"code": "D" if what and how % 4 == 0 else SKUS[key % 3], "name": f"n{how}"},
+        "item": {"code": "D" if what and how % 4 == 0 else "K" if key == 4 else SKUS[key % 3], "name": f"n{how}"},
         "unit": {"factor": 1 + how % 4},
         "sale": {"status": STATUSES[how % 3], "note": "n"},
         "line": {
             "sale": 1 + how % 3,
-            "item": 1 + (how + key) % 3,
+            "item": 4 if what == OF_KIT else 1 + (how + key) % 3,
             "unit": (None, 1, 2)[(how // 2) % 3],
             "quantity": 1 + how,
             "shipped": (None, None, how // 2)[(key + how) % 3],
@@ -70,10 +76,16 @@ def _erp(chain: Chain, what: int, key: int, how: int, there: dict[str, set[int]]
             "quantity": 3 + how,
             "due": None if due is None else chain.today + due,
         },
-        "cart": {"item": 1 + how % 3, "line": 1 + (how + key) % 6, "quantity": 1 + how},
+        "cart": {
+            "item": 4 if what == 11 else 1 + how % 3,
+            "line": 1 + (how + key) % 6,
+            "quantity": 1 + how,
+            "until": None if due is None else chain.today + due,
+        },
+        "kit": {"item": kit, "part": part if part != kit else 4, "quantity": 1 + how % 3},
     }
     row = rows[table]
-    if table == "line" and what % 24 >= 12 and key in there["line"]:
+    if table == "line" and what >= 12 and key in there["line"]:
         return [("delete", "line", key, {}), ("put", "line", key + 10 + how % 3, row)]
     return [("put", table, key, row)]
 

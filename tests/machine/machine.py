@@ -11,7 +11,8 @@ from streams.core.lane import fold, intake, owed, render, worklists
 from streams.core.log import transactions
 from streams.core.log.control import Action
 from tests.machine.business import START, Code, changes_of
-from tests.machine.chain import SKUS, Chain
+from tests.machine.chain import OWNERS, SECOND_US, SKUS, Chain
+from tests.machine.model import Owners
 from tests.machine.sources import NEVER, TABLES, Truth
 from tests.machine.world import Fault, How, Where
 
@@ -25,7 +26,7 @@ SLICES: tuple[tuple[object, str, int], ...] = (
     (render, "PART_BYTES", 200),
 )
 SOURCES = st.sampled_from(("erp", "wms"))
-CODES = st.lists(st.tuples(st.integers(0, 23), st.integers(1, 6), st.integers(0, 9)), min_size=1, max_size=4)
+CODES = st.lists(st.tuples(st.integers(0, 29), st.integers(1, 6), st.integers(0, 9)), min_size=1, max_size=4)
 PROCESSES = st.sampled_from(("lane-erp-0", "lane-wms-0", "inventory-0", "inventory-1", "orders-0"))
 SMALL = st.integers(0, 7)
 HOWS = st.sampled_from(("before", "after", "late", "torn"))
@@ -34,6 +35,7 @@ OUTCOMES = st.sampled_from((*Outcome, Outcome.ACCEPTED, Outcome.ACCEPTED))
 SKIPPED = st.sampled_from(("", "", "line", "bin"))
 LANDINGS = st.sampled_from((None, 0, 15))
 NOTHING: list[Code] = []
+STEPS = st.sampled_from((0, 0, 400, -400, 4_000, -4_000))
 SECONDS = st.sampled_from((1, 20, 400, 3_700, 86_400, 3 * 86_400))
 
 
@@ -80,9 +82,10 @@ class ChainMachine(RuleBasedStateMachine):
         many = [(what, key + n, (value + how + n) % 10) for n in range(4) for what, key, value in codes]
         self.transaction(source, [*many, *codes], 99, flows)
 
-    @rule(erp=st.booleans(), reload=st.booleans(), at_once=st.booleans())
-    def truncate(self, erp: bool, reload: bool = True, at_once: bool = True) -> None:
-        """Demand is emptied and inserted again, in one transaction or with commits between; or bins are emptied."""
+    @rule(erp=st.booleans(), reload=st.booleans(), at_once=st.booleans(), step_s=STEPS)
+    def truncate(self, erp: bool, reload: bool = True, at_once: bool = True, step_s: int = 0) -> None:
+        """Demand is emptied and inserted again, in one transaction or with commits between; or bins are emptied.
+        `step_s`: the lane's clock is set meanwhile."""
         source, table = ("erp", "line") if erp else ("wms", "bin")
         chain, rows = self.chain, dict(self.chain.databases[source].rows["line" if erp else "bin"])
         again = [("put", table, key, row) for key, row in rows.items()] if reload else []
@@ -90,10 +93,28 @@ class ChainMachine(RuleBasedStateMachine):
             chain.commit("erp", [("truncate", "line", 0, {}), *again])  # type: ignore[list-item]
         else:
             chain.commit(source, [("truncate", table, 0, {})], end=erp)
+            self.connector(source, 99, True)
+            self.step_clock(source, step_s)
             for change in again:
                 self.connector(source, 99, True)
                 chain.commit(source, [change])  # type: ignore[list-item]
         self.connector(source, 99, True)
+
+    def step_clock(self, source: str, seconds: int) -> None:
+        """The clock of a lane's machine is set: what was held is held still, whatever has become of time."""
+        process, last, told = (
+            self.chain.processes[f"lane-{source}-0"],
+            self.chain.judge.last_unit,
+            self.chain.judge.told,
+        )
+        held = source in last and any(table.held_until_us for table in last[source].memo.tables.values())
+        before = {sku: atp.network.available_now for sku, atp in told.items() if atp.complete}
+        process.skew_us += seconds * SECOND_US
+        process.tick()
+        self.chain.flow()
+        process.skew_us -= seconds * SECOND_US
+        rose = {sku for sku, available in before.items() if told[sku].network.available_now > available}
+        assert not (held and rose), f"{rose} rise while truncated rows of {source} are awaited"
 
     @rule(source=SOURCES, count=st.sampled_from((1, 2, 5, 99)), flows=st.booleans())
     def connector(self, source: str, count: int = 99, flows: bool = True) -> None:
@@ -231,9 +252,10 @@ class ChainMachine(RuleBasedStateMachine):
     def flow(self, batch: int = 50) -> None:
         self.chain.flow(batch=batch)
 
-    @rule(source=SOURCES, cut=st.booleans())
-    def lose_state(self, source: str, cut: bool) -> None:
-        """A lane's changelog is lost, perhaps with the beginning of the log."""
+    @rule(source=SOURCES, cut=st.booleans(), step_s=STEPS, read=st.sampled_from((0, 20, 32, 60)))
+    def lose_state(self, source: str, cut: bool, step_s: int = 0, read: int = 0) -> None:
+        """A lane's changelog is lost, perhaps with the beginning of the log; its clock is set when it has read so much
+        of the log again."""
         chain, database = self.chain, self.chain.databases[source]
         if database.reading is not None:
             return
@@ -242,6 +264,9 @@ class ChainMachine(RuleBasedStateMachine):
         if chain.processes[f"lane-{source}-0"].owner is not None:
             chain.flow()
         chain.lose_state(source, cut=cut)
+        self.work(f"lane-{source}-0", read)
+        chain.digest(source)
+        self.step_clock(source, step_s)
         if cut:
             gone: list[Code] = [(21, 1, 0), (18, 2, 0)] if source == "erp" else [(13, 1, 0), (12, 2, 0)]
             database.missed(changes_of(chain, source, gone))
@@ -261,7 +286,7 @@ class ChainMachine(RuleBasedStateMachine):
         database.copy(99)
         if recreated:
             chain.kafka.drop(topic)
-            database.truth = Truth()
+            database.truth, chain.judge.furthest[source] = Truth(), 0
         else:
             chain.kafka.cut(topic, 0, chain.kafka.ends[topic, 0])
         process.take_over()
@@ -270,7 +295,19 @@ class ChainMachine(RuleBasedStateMachine):
         process.error = ""
         self.lose_state(source, True)
 
+    @rule(owners=st.sampled_from(OWNERS), first=st.sampled_from(((0, 1), (0,), (1,), ())))
+    def change_owners(self, owners: Owners = OWNERS[0], first: tuple[int, ...] = (0, 1)) -> None:
+        """Another ownership file; some processes have it at once, the others from their next start on."""
+        self.chain.change_owners(owners, first)
+
     # -- time
+
+    @rule(process=PROCESSES, seconds=st.sampled_from((0, 400, -400, 4_000, -4_000, 90_000, -90_000)))
+    def set_clock(self, process: str, seconds: int) -> None:
+        """The clock of one machine is wrong by so much from here on; 0: it is right again."""
+        of = self.chain.processes[process]
+        of.skew_us = seconds * SECOND_US
+        of.tick()
 
     @rule(seconds=SECONDS)
     def time(self, seconds: int) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from sinks.core.book import Book
 from sinks.core.dirty import Key
@@ -17,12 +18,16 @@ from sinks.core.ledger import Telling
 from streams.agents.runtime.owner import PartitionOwner
 from streams.agents.runtime.recovery import Recovery
 from streams.agents.runtime.tenure import Batch, Tenure
+from streams.core.inventory import claims
+from streams.core.inventory.kit_state import Asked
 from streams.core.inventory.sources import Sources
-from streams.core.lane import stage
+from streams.core.inventory.stage import InventoryStage
+from streams.core.inventory.state import Entry
+from streams.core.lane import render, snapshots, stage
 from streams.core.lane.snapshots import Snapshots
 from streams.core.log.event import Event, decode_event
 from streams.core.log.resend import Mark, Verdict
-from streams.core.unit import InputRecord, Settled
+from streams.core.unit import InputRecord, Settled, View
 
 Patch = pytest.MonkeyPatch
 
@@ -116,6 +121,43 @@ def newest_after_doubt(patch: Patch) -> None:
     patch.setattr(Telling, "doubt", lambda self, *request: None)
 
 
+def use_of_a_component(patch: Patch) -> None:
+    """A component is told once what a kit asks of it."""
+    patch.setattr(Asked, "says", lambda self, other: other is not None)
+
+
+def last_day_of_a_reservation(patch: Patch) -> None:
+    """A reservation counts for as long as its row is there."""
+    add = claims._add_reserved
+
+    def for_ever(effect: claims.Effect, counted: Sequence[Entry], now_us: int) -> None:
+        add(effect, [replace(entry, due=None) for entry in counted], now_us)
+
+    patch.setattr(claims, "_add_reserved", for_ever)
+
+
+def change_of_owners(patch: Patch) -> None:
+    """Another ownership file counts for what changes from then on."""
+    begin = InventoryStage.open
+
+    def as_before(self: InventoryStage, state: View, partition: int, memo: bytes | None, _: Any, *more: int) -> Settled:
+        return begin(self, state, partition, memo, None, *more)
+
+    patch.setattr(InventoryStage, "open", as_before)
+
+
+def time_that_passed(patch: Patch) -> None:
+    """The hold of a TRUNCATE ends by the clock, whatever sets it."""
+    patch.setattr(stage, "TICK_US", 1 << 60)
+
+
+def past_of_the_log(patch: Patch) -> None:
+    """A lane that begins anew promises by rows as they once were."""
+    hold = snapshots.holding
+    for module in (stage, render):
+        patch.setattr(module, "holding", lambda memo: hold(replace(memo, history_until=0)))
+
+
 GUARDS: dict[str, Callable[[Patch], None]] = {
     "resend mark": resend_mark,
     "whole transactions": whole_transactions,
@@ -128,4 +170,9 @@ GUARDS: dict[str, Callable[[Patch], None]] = {
     "mark and sweep": mark_and_sweep,
     "conflation order": conflation_order,
     "newest after doubt": newest_after_doubt,
+    "use of a component": use_of_a_component,
+    "last day of a reservation": last_day_of_a_reservation,
+    "change of owners": change_of_owners,
+    "time that passed": time_that_passed,
+    "past of the log": past_of_the_log,
 }

@@ -34,7 +34,7 @@ TABLES = {
         "sale": "id:i! status:t note:t",
         "line": "id:i! sale:i item:i unit:i? quantity:n shipped:n? due:d?",
         "purchase": "id:i! item:i quantity:n due:d?",
-        "cart": "id:i! item:i line:i quantity:n",
+        "cart": "id:i! item:i line:i quantity:n until:d?",
         "kit": "id:i! item:i part:i quantity:n",
     },
     "wms": {
@@ -54,7 +54,7 @@ SELECT i.code, '*', 'fulfilled', l.shipped, CAST(NULL AS DATE), 'SO-' || l.id
 UNION ALL
 SELECT i.code, '*', 'inbound', p.quantity, p.due, 'PO-' || p.id FROM purchase p JOIN item i ON i.id = p.item
 UNION ALL
-SELECT i.code, '*', 'reserved', c.quantity, CAST(NULL AS DATE), 'SO-' || c.line FROM cart c JOIN item i ON i.id = c.item
+SELECT i.code, '*', 'reserved', c.quantity, c.until, 'SO-' || c.line FROM cart c JOIN item i ON i.id = c.item
 """
 WMS_POSTINGS = """
 SELECT p.code AS sku, CONCAT('{place}', b.place) AS location, 'on_hand' AS bucket, b.quantity AS quantity,
@@ -326,7 +326,7 @@ def _columns(key: int | None, row: dict[str, Any]) -> dict[str, Any]:
     for name, value in row.items():
         if value is not None and name in ("quantity", "factor", "shipped"):
             value = str(value)
-        elif value is not None and name == "due":
+        elif value is not None and name in ("due", "until"):
             value = f"{DAY_ZERO + dt.timedelta(days=value)}Z"
         made[name] = value
     return made

@@ -259,6 +259,8 @@ class Process:
     where: Where = "here"
     """Where the next owner will be."""
     error: str = ""
+    skew_us: int = 0
+    """How wrong the clock of its machine is."""
 
     @property
     def changelog(self) -> str:
@@ -320,7 +322,7 @@ class Process:
             changelog=self.changelog,
             changelog_id=self.kafka.describe(self.changelog)[0],
             tuning=Tuning(watch_s=0),
-            now_us=self.clock,
+            now_us=lambda: self.clock() + self.skew_us,
         )
         store = cast(PartitionStore, DiskStore(self.disks[0], self.step))
         owner = PartitionOwner(self.stage(), self.partition, store, ports)

@@ -1,0 +1,64 @@
+"""Sequences beside those of docs/counterexamples.md: one for each guard that those miss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.machine.business import KIT, OF_KIT
+from tests.machine.chain import OWNERS
+from tests.machine.machine import ChainMachine
+from tests.machine.test_counterexamples import CART, LINE, judged, promises
+
+KIT_OF_A, KIT_OF_C = (KIT, 1, 1), (KIT, 1, 0)
+"""Rows of the bill of "K": two of A, or one of C in its place."""
+
+
+def play_a_kit_is_ordered_and_made_of_something_else(m: ChainMachine) -> None:
+    m.transaction("erp", [KIT_OF_A])
+    m.transaction("erp", [(OF_KIT, 4, 4)])
+    m.transaction("erp", [(OF_KIT, 5, 4)])
+    asked = promises(m, "A")[-1].kit
+    assert asked is not None
+    assert asked.demand
+    m.transaction("erp", [KIT_OF_C, (KIT, 2, 2)])
+    assert promises(m, "C")[-1].kit is not None
+
+
+def play_a_reservation_ends_at_midnight(m: ChainMachine) -> None:
+    m.transaction("erp", [(CART, 1, 3)])  # the day after tomorrow
+    assert m.chain.databases["erp"].rows["cart"][1]["until"] == m.chain.today + 2
+    sku = m.chain.databases["erp"].rows["item"][1]["code"]
+    assert promises(m, sku)[-1].network.reserved > 0
+    m.time(3 * 86_400)
+    assert promises(m, sku)[-1].network.reserved == 0
+
+
+def play_a_place_changes_hands(m: ChainMachine) -> None:
+    for owners in (*OWNERS[1:], OWNERS[0]):
+        m.change_owners(owners, (1,))
+        m.transaction("wms", [(1, 1, 7)])
+        m.rest()
+
+
+def play_a_clock_is_set_while_truncated_rows_are_awaited(m: ChainMachine) -> None:
+    for seconds in (4_000, -4_000):
+        m.truncate(True, True, False, seconds)
+
+
+def play_a_clock_is_set_back_while_the_past_is_read_again(m: ChainMachine) -> None:
+    for how in (2, 3, 9):
+        m.transaction("erp", [(LINE, key, how) for key in (1, 2, 3, 4, 5, 6)])
+    m.lose_state("erp", False, -4_000, 32)
+    assert any(unit.history for unit in m.chain.judge.units["erp"].values())
+
+
+SEQUENCES: dict[str, Callable[[ChainMachine], None]] = {
+    name[5:]: play for name, play in list(globals().items()) if name.startswith("play_")
+}
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_the_chain_is_right_when(name: str) -> None:
+    judged(SEQUENCES[name])
