@@ -48,7 +48,7 @@ a small disk needs root; one that steps a clock needs Debian's libfaketime.
   python -m tests.campaign --only stop:inventory        one fault on one target
   python -m tests.campaign --seed 7 --pairs             pairs only, always the same ones
   python -m tests.campaign --replay build/campaign/7003.json
-  python -m tests.campaign --break "unit marker"        the judge must find fault: every process lacks this guard
+  python -m tests.campaign --break "resend mark"        the judge must find fault: every process lacks this guard
   python -m tests.campaign --journal build/campaign/journal.jsonl    go on where the last run ended
 
 Ends with 0 when every scenario was right, else with 1.

@@ -1,4 +1,4 @@
-"""A process of onhand without one of its guards: `python -m tests.campaign.broken "unit marker" run source erp`.
+"""A process of onhand without one of its guards: `python -m tests.campaign.broken "resend mark" run source erp`.
 
 The guards are those that the state machine breaks (`tests.machine.mutations`), and those that only a real process has.
 `SHOWN` says what the campaign does to a chain without one; its judge must not find it right (`--break GUARD`).
@@ -38,10 +38,6 @@ GUARDS = {**mutations.GUARDS, "membership of a held worker": membership_of_a_hel
 
 SHOWN: dict[str, tuple[Step, ...]] = {
     "resend mark": (Step("resend", "connect", "unflushed:erp:12", "back:connect"),),
-    "unit marker": (
-        Step("transaction", "erp", "told:20", "now", {"rows": 30_000}),
-        Step("kill", "source-erp", "log:erp:6000", "back:source-erp"),
-    ),
     "owed outputs": (
         Step("line-delay", "inventory-kafka", "told:20", "business:150"),
         Step("kill", "inventory", "business:140", "back:inventory"),
