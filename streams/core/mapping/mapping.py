@@ -36,6 +36,9 @@ _PARSER = {"postgres": "postgres", "mariadb": "mysql"}
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 _NOTHING = Evaluation((), (), ())
 
+Body = tuple[str, list[str]]
+"""A SELECT as lines of Python, under a comment that names it."""
+
 
 class CompiledTable:
     """One captured table (`streams.core.mapping.model.TableMapping`)."""
@@ -182,7 +185,7 @@ def compile_mapping(
     """
     found: list[Problem] = []
     program = Program(catalogue, {t: tuple(map(tuple, keys)) for t, keys in source.unique.items()})
-    bodies: dict[str, list[str]] = {}
+    bodies: dict[str, list[Body]] = {}
     feeds: dict[str, set[str]] = {}
     buckets: dict[str, set[Bucket]] = {}
     joins: dict[str, set[str]] = {}
@@ -200,8 +203,7 @@ def compile_mapping(
                 kind[0], kind[1], program.names, source.statuses.get(kind[0].name, {}), source.time_zone, found
             )
             for selected, touched in _compile_file(program, binder, prefix + file, expanded, found):
-                title = f"    # {name}: {selected.table}"
-                bodies.setdefault(selected.table, []).extend([title, *selected.lines])
+                bodies.setdefault(selected.table, []).append((f"    # {name}: {selected.table}", selected.lines))
                 joins.setdefault(selected.table, set()).update(selected.lookups)
                 for name_of in (selected.table, *selected.lookups):
                     feeds.setdefault(name_of, set()).add(kind[0].name)
@@ -212,7 +214,7 @@ def compile_mapping(
     functions = []
     for n, body in enumerate(bodies.values()):
         functions.append(
-            f"def evaluate_{n}(r, L):\n    out = []; rests = []; missing = []\n" + "\n".join(body) + "\n"
+            f"def evaluate_{n}(r, L):\n    out = []; rests = []; missing = []\n" + "\n".join(_joined(body)) + "\n"
             "    return new(Evaluation, (tuple(out), tuple(rests), tuple(missing)))\n"
         )
     code = "\n\n".join([*functions, *program.functions])
@@ -237,6 +239,26 @@ def compile_mapping(
             chains,
         )
     return CompiledMapping(source, catalogue, fingerprint, tables, tuple(program.lookups), files, columns, code)
+
+
+def _joined(bodies: list[Body]) -> list[str]:
+    """The SELECTs of one driving row in order; what one looks up just as the one before it is not looked up again.
+
+    An INNER lookup ends with the block of its `else`, in which all that follows stands: the next SELECT's rest goes on
+    there.  Nothing behind changes what the lines before it set: a LEFT lookup is done with when the next one begins.
+    """
+    lines: list[str] = []
+    before: list[str] = []
+    for title, body in bodies:
+        same = 0
+        for number, (line, other) in enumerate(zip(body, before, strict=False), 1):
+            if line != other:
+                break
+            if line.endswith("else:"):
+                same = number
+        lines += [title, *body[same:]]
+        before = body
+    return lines
 
 
 def _check_names(source: SourceConfig, catalogue: Catalogue, lines: Lines, file: str, found: list[Problem]) -> None:

@@ -94,6 +94,36 @@ def test_a_chain_from_an_absent_left_row_is_an_edge_of_the_driving_row() -> None
     assert evaluated(mapping, "drv", ROW, [there, {}]).rests_on == ((0, (7,)),)
 
 
+class Asked(dict[Any, Any]):
+    """A lookup that counts how often it was asked."""
+
+    times = 0
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        self.times += 1
+        return super().get(key, default)
+
+
+def test_selects_that_begin_with_the_same_lookups_ask_them_once_and_go_on_by_themselves() -> None:
+    same = "JOIN g ON g.k = d.k LEFT JOIN n ON n.id = g.nxt"
+    sql = " UNION ALL ".join(
+        (
+            STOCK.format(sku="g.label", more=same + " AND n.label = 'ok' WHERE n.up IS NULL"),
+            STOCK.format(sku="COALESCE(n.label, 'none')", more=same + " WHERE n.up = 1"),
+            STOCK.format(sku="d.t", more="WHERE d.qty > 2"),
+            STOCK.format(sku="m.b", more="JOIN g ON g.k = d.k JOIN m ON m.a = g.nxt AND m.b = d.t"),
+        )
+    )
+    mapping = compiled(BASE, postings=sql)
+    g = Asked(rows(mapping, "g", image(k=7, nxt=3, label="A1")))
+    n = rows(mapping, "n", image(id=3, up=1, label="bad"))
+    m = rows(mapping, "m", image(a=3, b="x", x=1))
+    found = evaluated(mapping, "drv", ROW, [g, n, m])
+    assert [output.sku for output in found.outputs if isinstance(output, Posting)] == ["A1", "bad", "x", "x"]
+    assert (g.times, found.missing) == (2, ())  # the third SELECT has no lookup, so the fourth begins anew
+    assert evaluated(mapping, "drv", ROW, [{}, n, m]).missing == ((0, (7,)), (0, (7,)))
+
+
 def test_a_composite_key_needs_every_part() -> None:
     mapping = compiled(BASE, postings=STOCK.format(sku="d.t", more="JOIN m ON m.b = d.t AND m.a = d.k"))
     assert evaluated(mapping, "drv", ROW, [{}]).missing == ((0, (7, "x")),)
