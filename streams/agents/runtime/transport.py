@@ -12,6 +12,7 @@ asks for it again when another comes (`seek`), and only what it has settled is c
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -40,10 +41,11 @@ SMALL_POLL = 100
 """Records; after a smaller poll the next waits until its units are settled: a small poll costs as much as a large."""
 
 GATHER_S = 0.01
-"""... but no longer than this: one of them may take its time."""
+"""... but no longer than this: one of them may take its time.  And it comes no sooner than this after a poll of few
+records, and after the work on one of more: then more comes than a poll each is worth."""
 
-GATHER_S_PER_RECORD = 0.001
-"""And so much longer for each record it brought: few at a low rate, where a poll costs little and time counts."""
+FEW = 10
+"""Records."""
 
 BUSY_WAIT_S = 0.01
 """How long a poll waits for quiet partitions while another has as many chunks waiting as it may."""
@@ -190,6 +192,8 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._committed: dict[TP, int] = {}
         self._few = 0
+        """Records of the last poll, if it was a small one."""
+        self._polled_at = 0.0
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -197,7 +201,8 @@ class Consumer(driver.Consumer):
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         if self._few:  # what comes while its units are settled, and a little later, is one poll, not many
             await self.app.settled(GATHER_S)
-            await asyncio.sleep(min(self._few * GATHER_S_PER_RECORD, GATHER_S))
+            passed_s = time.monotonic() - self._polled_at if self._few <= FEW else 0.0
+            await asyncio.sleep(max(0.0, GATHER_S - passed_s))
         if not self.flow_active:
             await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
         # Faust's own back-pressure lets a poll wait a second for quiet partitions while a busy one has room again.
@@ -207,6 +212,7 @@ class Consumer(driver.Consumer):
             await asyncio.sleep(BUSY_WAIT_S if active else IDLE_WAIT_S)
             return
         records = await self._getmany(active_partitions=ready, timeout=timeout if ready == active else BUSY_WAIT_S)
+        self._polled_at = time.monotonic()
         count = sum(map(len, records.values()))
         self._few = count if count < SMALL_POLL else 0
         poll: Poll = []

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from faust.types import TP
 
 from streams.agents.runtime.app import StageApp
-from streams.agents.runtime.transport import Chunk, Consumer, ConsumerThread
+from streams.agents.runtime.transport import FEW, GATHER_S, Chunk, Consumer, ConsumerThread
 from streams.agents.runtime.tuning import Tuning
 from streams.core.unit import InputRecord
 
@@ -95,6 +97,38 @@ def test_what_takes_long_holds_nobody_up_for_long() -> None:
         assert not app.owners[0].working
 
     asyncio.run(steps())
+
+
+@pytest.mark.parametrize(
+    ("records", "ago_s", "least_s", "most_s"),
+    [(FEW, 0.0, 0.0, GATHER_S), (FEW, 1.0, 0.0, 0.0), (FEW + 1, 1.0, GATHER_S, GATHER_S)],
+)
+def test_the_work_on_few_records_counts_towards_the_pause_after_them(
+    records: int, ago_s: float, least_s: float, most_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async def settled(within_s: float) -> None:
+        assert not slept, "what was handed out comes first"
+
+    consumer = SimpleNamespace(
+        app=SimpleNamespace(settled=settled),
+        flow_active=True,
+        _get_active_partitions=set,
+        _few=records,
+        _polled_at=time.monotonic() - ago_s,
+    )
+
+    async def poll() -> None:
+        monkeypatch.setattr(asyncio, "sleep", sleep)
+        async for _ in Consumer.getmany(cast(Any, consumer), 1.0):
+            pass
+
+    asyncio.run(poll())
+    assert least_s <= slept[0] <= most_s
 
 
 def test_a_fetch_is_long_unless_it_leaves_a_partition_out() -> None:
