@@ -20,7 +20,7 @@ demo: $(STAMP)  ## the main job on a demo ERP, WMS and shop, judged and audited
 	$(BIN)/onhand demo run
 
 test: lint types imports  ## every check: lint, types, imports, then all tests on real stacks, in two processes
-	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 test-fast: lint types imports  ## every check that needs no servers
 	$(BIN)/pytest -m 'not integration'

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler.loadscope import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from onhand.stack import site
 from onhand.stack.local import LocalStack
 from tests.stack import Database, RunningStack, mariadb_database, open_stack, postgres_database
 
-TESTS = Path(__file__).parent
-LONGEST = ("faults", "stack", "campaign/test_campaign.py", "machine/test_machine.py", "unit/sinks/test_desk_fuzz.py")
-"""Groups that two workers begin with, in this order; the many short ones fill up."""
+TOGETHER = ("tests/faults/", "tests/integration/")
+"""Folders whose tests share a stack."""
+LONGEST = (
+    *TOGETHER,
+    "tests/campaign/test_campaign.py",
+    "tests/machine/test_machine.py",
+    "tests/unit/sinks/test_desk_fuzz.py",
+)
+"""What two workers begin with, in this order; the many short files fill up."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -24,20 +31,28 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tell pytest-xdist what must stay together: all tests of one stack, or else of one file."""
-    groups = {item: group_of(item) for item in items}
-    for item, group in groups.items():
-        item.add_marker(pytest.mark.xdist_group(group))
-    if hasattr(config, "workerinput"):  # one worker alone keeps the short ones in front
-        items.sort(key=lambda item: LONGEST.index(groups[item]) if groups[item] in LONGEST else len(LONGEST))
+    """The longest first; one process alone keeps the short ones in front."""
+    if hasattr(config, "workerinput"):
+        order = {group: place for place, group in enumerate(LONGEST)}
+        items.sort(key=lambda item: order.get(group_of(item.nodeid), len(order)))
 
 
-def group_of(item: pytest.Item) -> str:
-    """`stack`: the session's stack; a folder with a chain of its own; or a file."""
-    place = item.path.relative_to(TESTS)
-    if "stack" in getattr(item, "fixturenames", ()):
-        return "stack"
-    return "faults" if place.parts[0] == "faults" else place.as_posix()
+def group_of(nodeid: str) -> str:
+    """What stays together in one worker: all tests of a stack, or else of a file."""
+    file = nodeid.partition("::")[0]
+    return next((folder for folder in TOGETHER if file.startswith(folder)), file)
+
+
+class ByStack(LoadScopeScheduling):  # type: ignore[misc]
+    """Whole groups to whichever worker is free."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByStack:
+    """pytest-xdist 3.8's own `loadgroup` groups nothing with pytest 9.2: a test's name can no longer be changed."""
+    return ByStack(config, log)
 
 
 @pytest.fixture(scope="session")
