@@ -341,7 +341,9 @@ class Book:
             return False
         if telling.sent_us + self._remembered_us > now_us or (fact is not None and fact.version != last.source_version):
             return False
-        self._let_go.setdefault(telling.partition, VersionMap()).put(key[1], last.source_version)
+        if (gone := self._let_go.get(telling.partition)) is None:
+            gone = self._let_go[telling.partition] = VersionMap()
+        gone.put(key[1], last.source_version)
         del self.tellings[key]
         return True
 
