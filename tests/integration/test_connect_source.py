@@ -343,9 +343,11 @@ def test_a_database_that_is_restored_is_seen_before_it_says_anything(made: Proje
         assert here.run("stop", name).exit_code == 0
         with put_back(server, kind):
             assert here.run("resume", name).exit_code == 0
-            # so many that the copy's own heartbeats are not soon as far
+            # so far that the copy's own heartbeats and checkpoints do not pass it meanwhile
             rows = [(f"C{number}", "forgotten") for number in range(200)]
             with database_cursor(database, kind) as cursor:
+                if kind == "postgres":
+                    cursor.execute("SELECT pg_switch_wal()")
                 cursor.executemany(f"INSERT INTO {'erp.' * (kind == 'postgres')}item VALUES (%s, %s)", rows)
             await_record(here, name, row("item", sku="C199"))
             assert here.run("stop", name).exit_code == 0
