@@ -92,11 +92,10 @@ class Book:
         telling = self.tellings.setdefault(key, Telling(partition))
         telling.recall(publication, self._settle_us, foreign=foreign)
         self._confirm_later(key, telling)
-        self._comes_to_rest(key, telling)
         if foreign:
             self._touch(key, now_us)
-        else:
-            self._let_go_of(key, telling, now_us)
+        if foreign or not self._let_go_of(key, telling, now_us):
+            self._comes_to_rest(key, telling)
 
     def state(self, partition: int, key: Key, fact: Fact | None, now_us: int) -> None:
         """The newest promise or order of a key; None: a tombstone, no source knows it any more.
