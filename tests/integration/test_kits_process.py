@@ -7,14 +7,12 @@ from fractions import Fraction
 
 import pytest
 
-from schemas.messages import Balance, BalanceMessage, Component, KitMessage
+from schemas.messages import Component, KitMessage
 from schemas.records import Bucket
-from tests.integration.test_inventory_process import Process, balance, process
+from tests.integration.inventory_support import InventoryProcesses, balance
 from tests.unit.inventory.kit_model import NETWORK, Facts, every_promise
 
 pytestmark = pytest.mark.integration
-
-__all__ = ["process"]
 
 KITS, PARTS = 12, 6
 
@@ -22,10 +20,10 @@ KITS, PARTS = 12, 6
 class Trade:
     """Says the same to inventory and to the model."""
 
-    def __init__(self, process: Process) -> None:
-        self.process, self.facts = process, Facts()
-        self.kits = [f"{process.prefix}-kit-{n}" for n in range(KITS)]
-        self.parts = [f"{process.prefix}-part-{n}" for n in range(PARTS)]
+    def __init__(self, inventory: InventoryProcesses) -> None:
+        self.inventory, self.facts = inventory, Facts()
+        self.kits = [f"{inventory.prefix}-kit-{n}" for n in range(KITS)]
+        self.parts = [f"{inventory.prefix}-part-{n}" for n in range(PARTS)]
 
     def bills(self, rng: random.Random) -> None:
         for kit in self.kits:
@@ -34,17 +32,9 @@ class Trade:
             components = tuple(
                 Component(sku=part, quantity=balance(Bucket.ON_HAND, n).quantity) for part, n in bill.items()
             )
-            self.say(self.process.sales, kit, KitMessage(components=components))
+            self.inventory.say(self.inventory.sales, kit, kits=KitMessage(components=components))
         for part in self.parts:
-            self.say(self.process.sales, part, KitMessage(component=True))
-
-    def say(self, source: str, sku: str, kits: KitMessage | None = None, *balances: Balance) -> None:
-        process = self.process
-        process.version += 1
-        message = BalanceMessage(
-            kind="balances", source=source, sku=sku, version=process.version, balances=balances, kits=kits
-        )
-        process._produce(sku, message)
+            self.inventory.say(self.inventory.sales, part, kits=KitMessage(component=True))
 
     def trade(self, rng: random.Random, changes: int) -> None:
         for _ in range(changes):
@@ -52,12 +42,12 @@ class Trade:
             if rng.random() < 0.6:
                 quantity = rng.randrange(0, 40 if sku in self.parts else 5)
                 self.facts.stock[sku, "N"] = Fraction(quantity)
-                self.say(self.process.stock, sku, None, balance(Bucket.ON_HAND, quantity))
+                self.inventory.say(self.inventory.stock, sku, balance(Bucket.ON_HAND, quantity))
             else:
                 line, quantity = f"L{rng.randrange(3)}", rng.randrange(1, 5)
                 self.facts.due[sku, "demand", line] = ("N", 0, Fraction(quantity))
-                self.say(self.process.sales, sku, None, balance(Bucket.DEMAND, quantity, line))
-        self.process.progress(kits=True)
+                self.inventory.say(self.inventory.sales, sku, balance(Bucket.DEMAND, quantity, line))
+        self.inventory.progress(kits=True)
 
     def await_all(self) -> None:
         wanted = {
@@ -65,24 +55,24 @@ class Trade:
         }
 
         def right() -> bool:
-            promises = self.process.promises()
+            promises = self.inventory.promises()
             told = {sku: Fraction(atp.network.available_now) for sku, atp in promises.items()}
             return told == wanted and all(atp.complete for atp in promises.values())
 
-        self.process.await_(right, "every kit's and component's promise")
+        self.inventory.wait_for(right, "every kit's and component's promise")
 
 
-def test_kits_and_components_in_two_processes_agree_also_when_one_is_killed(process: Process) -> None:
+def test_kits_and_components_in_two_processes_agree_also_when_one_is_killed(inventory: InventoryProcesses) -> None:
     rng = random.Random(19)
-    process.start()
-    process.start("1")
-    trade = Trade(process)
+    inventory.start()
+    inventory.start("1")
+    trade = Trade(inventory)
     trade.bills(rng)
     trade.trade(rng, 100)
     trade.await_all()
 
     trade.trade(rng, 100)
-    process.kill()
+    inventory.kill()
     trade.trade(rng, 100)
-    process.start()
+    inventory.start()
     trade.await_all()

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -24,11 +19,11 @@ from schemas.reader import newest, read_topic
 from schemas.records import Order
 from schemas.registry import Registry
 from schemas.versions import version_of
+from tests.integration.worker_support import DEADLINE_S, Workers
 from tests.stack import RunningStack
 
 pytestmark = pytest.mark.integration
 
-DEADLINE_S = 90.0
 INPUT = "onhand.order-part.v1"
 OWNERSHIP = """
 items: [erp]
@@ -73,38 +68,25 @@ class Lanes:
         return version_of(self._epoch, self._unit)
 
 
-@contextmanager
-def orders_process(settings: Settings, project: Path, data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
-    environment = {
-        **os.environ,
-        "ONHAND_KAFKA": settings.kafka,
-        "ONHAND_REGISTRY_URL": settings.registry_url,
-        "ONHAND_PARTITIONS": str(settings.partitions),
-        "ONHAND_PROJECT_DIR": str(project),
-        "ONHAND_DATA_DIR": str(data_dir),
-    }
-    process = subprocess.Popen([sys.executable, "-m", "onhand.cli.main", "run", "orders"], env=environment)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait(DEADLINE_S)
-
-
 def test_orders_are_merged_through_a_kill(stack: RunningStack, tmp_path: Path) -> None:
-    settings = stack.settings()
-    apply(kafka=settings.kafka, registry_url=settings.registry_url, partitions=settings.partitions)
-    with Registry(settings.registry_url) as registry:
-        codec = Codec.connected(registry)
     project = tmp_path / "project"
     (project / "connect-configs").mkdir(parents=True)
     (project / "connect-configs" / "ownership.yaml").write_text(OWNERSHIP)
+    (tmp_path / "data").mkdir()
+    settings = stack.settings(data_dir=tmp_path / "data", project_dir=project)
+    apply(kafka=settings.kafka, registry_url=settings.registry_url, partitions=settings.partitions)
+    with Registry(settings.registry_url) as registry:
+        codec = Codec.connected(registry)
     lanes, run = Lanes(settings, codec), uuid.uuid4().hex[:8]
     ids = [f"SO-{run}-{number}" for number in range(300)]
 
     def ours() -> dict[str, Order]:
         records = newest(read_topic(settings.kafka, "order.v1", codec))
         return {record.key: record.value for record in records if run in record.key}
+
+    def stated() -> list[int]:
+        records = newest(read_topic(settings.kafka, "progress.v1", codec))
+        return [record.value.input_offset for record in records if record.key.startswith("orders/wms/")]
 
     for order_id in ids:
         lanes.say(
@@ -116,8 +98,9 @@ def test_orders_are_merged_through_a_kill(stack: RunningStack, tmp_path: Path) -
     lanes.progress("erp", 300)
     lanes.progress("wms", 0)
     lanes.flush()
-    with orders_process(settings, project, tmp_path / "data") as process:
-        _until(lambda: len(ours()) == len(ids), process)
+    with closing(Workers(settings, "orders")) as workers:
+        workers.start()
+        workers.wait_for(lambda: len(ours()) == len(ids), "every order")
         for order_id in ids:
             lanes.say(
                 "wms",
@@ -126,29 +109,14 @@ def test_orders_are_merged_through_a_kill(stack: RunningStack, tmp_path: Path) -
                 OrderPart(kind="line", part_id=f"{order_id}-1", attributes={"shipped": "5"}),
             )
         lanes.flush()
-        process.send_signal(signal.SIGKILL)
-        process.wait(DEADLINE_S)
-    lanes.progress("wms", 777)
-    lanes.flush()
-    with orders_process(settings, project, tmp_path / "data") as process:
-        _until(
-            lambda: (
-                [r.value.input_offset for r in newest(read_topic(settings.kafka, "progress.v1", codec))
-                 if r.key.startswith("orders/wms/")].count(777) == settings.partitions
-            ),
-            process,
-        )  # fmt: skip
+        workers.kill()
+        lanes.progress("wms", 777)
+        lanes.flush()
+        workers.start()
+        workers.wait_for(lambda: stated().count(777) == settings.partitions, "progress of every partition")
         orders = ours()
         assert {order.execution_status for order in orders.values()} == {"shipped"}
         assert {order.lines[0].shipped for order in orders.values()} == {Decimal(5)}
         assert {order.complete for order in orders.values()} == {True}
         assert {next(c.attribute for c in order.conflicts) for order in orders.values()} == {"execution_status"}
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(DEADLINE_S) == 0
-
-
-def _until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert process.poll() is None, f"the process ended with {process.returncode}"
-        assert time.monotonic() < deadline, "not so in time"
+        assert workers.end() == 0
