@@ -42,7 +42,6 @@ SHOWN: dict[str, tuple[Step, ...]] = {
         Step("line-delay", "inventory-kafka", "told:20", "business:150"),
         Step("kill", "inventory", "business:140", "back:inventory"),
     ),
-    "mark and sweep": (Step("slot", "erp", "log:erp:40", "business:450"),),
     "conflation order": (Step("line-delay", "shop", "told:20", "business:150"),),
     "membership of a held worker": (Step("overtaken", "channel-shop", "told:20", "business:75"),),
 }
