@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,25 +13,29 @@ import pymysql
 
 from schemas.errors import EnvironmentFault
 from streams.connect.preflight import CONNECT_TIMEOUT_S, Target
-from streams.core.mapping.catalogue import SESSION_COLLATION, Catalogue, Column, Table
+from streams.core.mapping.catalogue import SESSION_COLLATION, Catalogue, Column, ConditionalKey, Table
 
 _BEYOND = 0x10000
 _PRIVATE_USE = 0xE000
 _PRIVATE_USE_SIZE = 0x1900
 
 _COLUMNS_POSTGRES = """
-SELECT c.table_name, c.column_name, c.data_type, c.is_nullable, c.numeric_scale, c.character_maximum_length, false,
-       CASE WHEN NOT coalesce(l.collisdeterministic, true) THEN l.collname END
+SELECT c.table_name, c.column_name,
+       CASE WHEN t.typtype = 'e' THEN 'enum' WHEN c.data_type = 'USER-DEFINED' THEN c.udt_name ELSE c.data_type END,
+       c.is_nullable, c.numeric_scale, c.character_maximum_length, false,
+       CASE WHEN NOT coalesce(l.collisdeterministic, true) THEN l.collname END,
+       ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder)
   FROM information_schema.columns c
   JOIN pg_namespace n ON n.nspname = c.table_schema
   JOIN pg_class r ON r.relname = c.table_name AND r.relnamespace = n.oid AND r.relkind IN ('r', 'p')
   JOIN pg_attribute a ON a.attrelid = r.oid AND a.attname = c.column_name
+  JOIN pg_type t ON t.oid = a.atttypid
   LEFT JOIN pg_collation l ON l.oid = a.attcollation
  WHERE c.table_schema = %s ORDER BY c.table_name, c.ordinal_position"""
 
 _COLUMNS_MARIADB = """
 SELECT c.table_name, c.column_name, c.data_type, c.is_nullable, c.numeric_scale, c.character_maximum_length,
-       c.column_type LIKE '%%unsigned%%', c.collation_name
+       c.column_type LIKE '%%unsigned%%', c.collation_name, IF(c.data_type = 'enum', c.column_type, '')
   FROM information_schema.columns c
   JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name
  WHERE c.table_schema = %s AND t.table_type = 'BASE TABLE' ORDER BY c.table_name, c.ordinal_position"""
@@ -39,12 +44,13 @@ _KEYS_POSTGRES = """
 SELECT c.relname, i.indisprimary,
        (SELECT array_agg(a.attname::text ORDER BY k.n)
           FROM unnest(i.indkey::int[]) WITH ORDINALITY AS k(attnum, n)
-          JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE k.n <= i.indnkeyatts)
+          JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE k.n <= i.indnkeyatts),
+       pg_get_expr(i.indpred, i.indrelid)
   FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE n.nspname = %s AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL"""
+ WHERE n.nspname = %s AND i.indisunique AND i.indisvalid AND i.indexprs IS NULL"""
 
 _KEYS_MARIADB = """
-SELECT table_name, index_name = 'PRIMARY', GROUP_CONCAT(column_name ORDER BY seq_in_index SEPARATOR '\\n')
+SELECT table_name, index_name = 'PRIMARY', GROUP_CONCAT(column_name ORDER BY seq_in_index SEPARATOR '\\n'), NULL
   FROM information_schema.statistics
  WHERE table_schema = %s AND non_unique = 0
  GROUP BY table_name, index_name HAVING MAX(sub_part IS NOT NULL) = 0"""
@@ -121,7 +127,7 @@ def read_catalogue(cursor: Cursor, kind: str, schema: str, only: Collection[str]
     postgres = kind == "postgres"
     tables: dict[str, Table] = {}
     cursor.execute(_COLUMNS_POSTGRES if postgres else _COLUMNS_MARIADB, (schema,))
-    for table, name, type_, nullable, scale, length, unsigned, collation in cursor.fetchall():
+    for table, name, type_, nullable, scale, length, unsigned, collation, values in cursor.fetchall():
         if wanted is not None and table.lower() not in wanted:
             continue
         columns = tables.setdefault(table, Table(name=f"{schema}.{table}", columns={})).columns
@@ -133,13 +139,19 @@ def read_catalogue(cursor: Cursor, kind: str, schema: str, only: Collection[str]
             collation=collation,
             length=length,
             unsigned=bool(unsigned),
+            values=tuple(values) if postgres else _enum_values(values),
         )
     cursor.execute(_KEYS_POSTGRES if postgres else _KEYS_MARIADB, (schema,))
     keys: dict[str, list[tuple[bool, tuple[str, ...]]]] = {}
-    for table, primary, names in cursor.fetchall():
+    conditional: dict[str, list[ConditionalKey]] = {}
+    for table, primary, names, where in cursor.fetchall():
         columns_of = tuple(names) if isinstance(names, list) else tuple(str(names).split("\n"))
-        keys.setdefault(table, []).append((not primary, columns_of))
+        if where is None:
+            keys.setdefault(table, []).append((not primary, columns_of))
+        else:
+            conditional.setdefault(table, []).append(ConditionalKey(columns=columns_of, where=where))
     for name, read in tables.items():
+        read.conditional = tuple(sorted(conditional.get(name, ()), key=lambda key: (key.columns, key.where)))
         ordered = sorted(keys.get(name, []))
         read.primary = next((columns for other, columns in ordered if not other), ())
         read.unique = tuple(columns for _, columns in ordered)
@@ -150,6 +162,11 @@ def read_catalogue(cursor: Cursor, kind: str, schema: str, only: Collection[str]
             if not collation.endswith("_bin") and "_nopad_" not in collation:
                 catalogue.folds[collation] = fold_table(cursor, collation)
     return catalogue
+
+
+def _enum_values(column_type: str) -> tuple[str, ...]:
+    """From MariaDB's `enum('a','it''s')`."""
+    return tuple(text.replace("''", "'") for text in re.findall(r"'((?:[^']|'')*)'", column_type))
 
 
 def fold_table(cursor: Cursor, collation: str) -> dict[int, str]:

@@ -54,11 +54,12 @@ def used(mapping: CompiledMapping, catalogue: Catalogue, seen: Catalogue) -> Cat
         whole = catalogue.tables.get(name)
         if whole is None or name not in seen.tables:
             continue
-        known = mapping.catalogue.tables[name].unique
+        known = mapping.catalogue.tables[name]
         tables[name] = msgspec.structs.replace(
             whole,
             columns={column: whole.columns[column] for column in table.columns if column in whole.columns},
-            unique=tuple(key for key in whole.unique if key in known),
+            unique=tuple(key for key in whole.unique if key in known.unique),
+            conditional=tuple(key for key in whole.conditional if key in known.conditional),
         )
     collations = {column.collation for table in tables.values() for column in table.columns.values()}
     folds = {name: fold for name, fold in catalogue.folds.items() if name in collations | {SESSION_COLLATION}}

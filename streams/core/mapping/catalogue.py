@@ -64,6 +64,8 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """None: equality goes by code point (every deterministic collation of PostgreSQL)."""
     length: int | None = None
     unsigned: bool = False
+    values: tuple[str, ...] = ()
+    """Of an enum, in the order of its declaration, which is the order the database compares by."""
 
     @property
     def kind(self) -> Kind:
@@ -80,7 +82,15 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.type in ("real", "float")
 
 
-class Table(msgspec.Struct, kw_only=True, dict=True):
+class ConditionalKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A unique index that holds only for some rows: `UNIQUE (code) WHERE deleted_at IS NULL`."""
+
+    columns: tuple[str, ...]
+    where: str
+    """The condition, as the database writes it."""
+
+
+class Table(msgspec.Struct, kw_only=True, dict=True, omit_defaults=True):
     """One table; `name` is qualified: `schema.table` or `database.table`."""
 
     name: str
@@ -89,6 +99,8 @@ class Table(msgspec.Struct, kw_only=True, dict=True):
     primary: tuple[str, ...] = ()
     unique: tuple[tuple[str, ...], ...] = ()
     """Unique keys over plain columns without a predicate, the primary key among them."""
+    conditional: tuple[ConditionalKey, ...] = ()
+    """PostgreSQL: unique keys over plain columns under a condition."""
 
     @cached_property
     def fields(self) -> dict[str, str]:
@@ -126,7 +138,9 @@ class Catalogue(msgspec.Struct, kw_only=True):
         for n, name in enumerate(names):
             table = document["tables"][name]
             columns = ",\n".join(f"    {_line(c)}: {_line(v)}" for c, v in table["columns"].items())
-            keys = f'"primary": {_line(table["primary"])}, "unique": {_line(table["unique"])}'
+            keys = f'"primary": {_line(table.get("primary", ()))}, "unique": {_line(table.get("unique", ()))}'
+            if "conditional" in table:
+                keys += f', "conditional": {_line(table["conditional"])}'
             lines.append(f'  {_line(name)}: {{"name": {_line(table["name"])}, {keys}, "columns": {{')
             lines.append(f"{columns}}}}}{',' if n + 1 < len(names) else ''}")
         lines.append(" },")
@@ -148,6 +162,10 @@ class Catalogue(msgspec.Struct, kw_only=True):
 
 def _line(value: Any) -> str:
     return json.dumps(value, ensure_ascii=True)
+
+
+def _said(table: Table) -> str:
+    return "; ".join(sorted(f"({', '.join(key.columns)}) WHERE {key.where}" for key in table.conditional)) or "none"
 
 
 def drift(before: Catalogue, now: Catalogue) -> list[str]:
@@ -175,6 +193,8 @@ def drift(before: Catalogue, now: Catalogue) -> list[str]:
             found.append(f"table {name}: primary key {old.primary} → {new.primary}")
         if set(old.unique) != set(new.unique):
             found.append(f"table {name}: unique keys {sorted(old.unique)} → {sorted(new.unique)}")
+        if set(old.conditional) != set(new.conditional):
+            found.append(f"table {name}: conditional keys {_said(old)} → {_said(new)}")
     for collation in sorted(before.folds.keys() | now.folds.keys()):
         if before.folds.get(collation) != now.folds.get(collation):
             found.append(f"collation {collation} compares differently")
