@@ -13,7 +13,7 @@ import pymysql
 
 from schemas.errors import EnvironmentFault
 from streams.connect.preflight import CONNECT_TIMEOUT_S, Target
-from streams.core.mapping.catalogue import SESSION_COLLATION, Catalogue, Column, ConditionalKey, Table
+from streams.core.mapping.catalogue import SESSION_COLLATION, Catalogue, Column, PartialKey, Table
 
 _BEYOND = 0x10000
 _PRIVATE_USE = 0xE000
@@ -53,6 +53,22 @@ _KEYS_MARIADB = """
 SELECT table_name, index_name = 'PRIMARY', GROUP_CONCAT(column_name ORDER BY seq_in_index SEPARATOR '\\n'), NULL
   FROM information_schema.statistics
  WHERE table_schema = %s AND non_unique = 0
+ GROUP BY table_name, index_name HAVING MAX(sub_part IS NOT NULL) = 0"""
+
+_INDEXES_POSTGRES = """
+SELECT c.relname, (SELECT array_agg(a.attname::text ORDER BY k.n)
+                     FROM unnest(i.indkey::int[]) WITH ORDINALITY AS k(attnum, n)
+                     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+                    WHERE k.n <= i.indnkeyatts
+                      AND NOT EXISTS (SELECT FROM unnest(i.indkey::int[]) WITH ORDINALITY AS e(attnum, n)
+                                       WHERE e.n <= k.n AND e.attnum = 0))
+  FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = %s AND NOT i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indkey[0] <> 0"""
+
+_INDEXES_MARIADB = """
+SELECT table_name, GROUP_CONCAT(column_name ORDER BY seq_in_index SEPARATOR '\n')
+  FROM information_schema.statistics
+ WHERE table_schema = %s AND non_unique = 1 AND index_type = 'BTREE'
  GROUP BY table_name, index_name HAVING MAX(sub_part IS NOT NULL) = 0"""
 
 _CHARSET_MARIADB = """
@@ -142,19 +158,19 @@ def read_catalogue(cursor: Cursor, kind: str, schema: str, only: Collection[str]
             values=tuple(values) if postgres else _enum_values(values),
         )
     cursor.execute(_KEYS_POSTGRES if postgres else _KEYS_MARIADB, (schema,))
-    keys: dict[str, list[tuple[bool, tuple[str, ...]]]] = {}
-    conditional: dict[str, list[ConditionalKey]] = {}
     for table, primary, names, where in cursor.fetchall():
-        columns_of = tuple(names) if isinstance(names, list) else tuple(str(names).split("\n"))
-        if where is None:
-            keys.setdefault(table, []).append((not primary, columns_of))
+        read = tables.get(table)
+        if read is None:
+            continue
+        key = tuple(names) if isinstance(names, list) else tuple(str(names).split("\n"))
+        if where is not None:
+            read.partial += (PartialKey(columns=key, where=where),)
         else:
-            conditional.setdefault(table, []).append(ConditionalKey(columns=columns_of, where=where))
-    for name, read in tables.items():
-        read.conditional = tuple(sorted(conditional.get(name, ()), key=lambda key: (key.columns, key.where)))
-        ordered = sorted(keys.get(name, []))
-        read.primary = next((columns for other, columns in ordered if not other), ())
-        read.unique = tuple(columns for _, columns in ordered)
+            read.unique += (key,)
+            read.primary = key if primary else read.primary
+    for read in tables.values():
+        read.unique = tuple(sorted(set(read.unique), key=lambda key: (key != read.primary, key)))
+        read.partial = tuple(sorted(set(read.partial), key=lambda key: (key.columns, key.where)))
     catalogue = Catalogue(kind=kind, schema=schema, tables=dict(sorted(tables.items())))
     if not postgres:
         used = {c.collation for t in tables.values() for c in t.columns.values() if c.collation}

@@ -59,7 +59,7 @@ def used(mapping: CompiledMapping, catalogue: Catalogue, seen: Catalogue) -> Cat
             whole,
             columns={column: whole.columns[column] for column in table.columns if column in whole.columns},
             unique=tuple(key for key in whole.unique if key in known.unique),
-            conditional=tuple(key for key in whole.conditional if key in known.conditional),
+            partial=tuple(key for key in whole.partial if key in known.partial),
         )
     collations = {column.collation for table in tables.values() for column in table.columns.values()}
     folds = {name: fold for name, fold in catalogue.folds.items() if name in collations | {SESSION_COLLATION}}

@@ -82,7 +82,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.type in ("real", "float")
 
 
-class ConditionalKey(msgspec.Struct, frozen=True, kw_only=True):
+class PartialKey(msgspec.Struct, frozen=True, kw_only=True):
     """A unique index that holds only for some rows: `UNIQUE (code) WHERE deleted_at IS NULL`."""
 
     columns: tuple[str, ...]
@@ -99,8 +99,10 @@ class Table(msgspec.Struct, kw_only=True, dict=True, omit_defaults=True):
     primary: tuple[str, ...] = ()
     unique: tuple[tuple[str, ...], ...] = ()
     """Unique keys over plain columns without a predicate, the primary key among them."""
-    conditional: tuple[ConditionalKey, ...] = ()
+    partial: tuple[PartialKey, ...] = ()
     """PostgreSQL: unique keys over plain columns under a condition."""
+    indexes: tuple[tuple[str, ...], ...] = ()
+    """Other indexes without a predicate: the plain columns they begin with."""
 
     @cached_property
     def fields(self) -> dict[str, str]:
@@ -139,8 +141,10 @@ class Catalogue(msgspec.Struct, kw_only=True):
             table = document["tables"][name]
             columns = ",\n".join(f"    {_line(c)}: {_line(v)}" for c, v in table["columns"].items())
             keys = f'"primary": {_line(table.get("primary", ()))}, "unique": {_line(table.get("unique", ()))}'
-            if "conditional" in table:
-                keys += f', "conditional": {_line(table["conditional"])}'
+            if "partial" in table:
+                keys += f', "partial": {_line(table["partial"])}'
+            if "indexes" in table:
+                keys += f', "indexes": {_line(table["indexes"])}'
             lines.append(f'  {_line(name)}: {{"name": {_line(table["name"])}, {keys}, "columns": {{')
             lines.append(f"{columns}}}}}{',' if n + 1 < len(names) else ''}")
         lines.append(" },")
@@ -165,7 +169,7 @@ def _line(value: Any) -> str:
 
 
 def _said(table: Table) -> str:
-    return "; ".join(sorted(f"({', '.join(key.columns)}) WHERE {key.where}" for key in table.conditional)) or "none"
+    return "; ".join(sorted(f"({', '.join(key.columns)}) WHERE {key.where}" for key in table.partial)) or "none"
 
 
 def drift(before: Catalogue, now: Catalogue) -> list[str]:
@@ -193,7 +197,7 @@ def drift(before: Catalogue, now: Catalogue) -> list[str]:
             found.append(f"table {name}: primary key {old.primary} → {new.primary}")
         if set(old.unique) != set(new.unique):
             found.append(f"table {name}: unique keys {sorted(old.unique)} → {sorted(new.unique)}")
-        if set(old.conditional) != set(new.conditional):
+        if set(old.partial) != set(new.partial):
             found.append(f"table {name}: conditional keys {_said(old)} → {_said(new)}")
     for collation in sorted(before.folds.keys() | now.folds.keys()):
         if before.folds.get(collation) != now.folds.get(collation):
