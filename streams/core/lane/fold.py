@@ -39,7 +39,7 @@ _reassert_decoder = msgspec.msgpack.Decoder(tuple[bytes, int | None, int | None]
 class Entry:
     """A captured table, with what the lane asks about it for every row."""
 
-    __slots__ = ("archived", "deletion", "looked_up", "name", "prefix", "safety", "table")
+    __slots__ = ("archived", "deletion", "looked_up", "name", "prefix", "safety", "spreads", "table")
 
     def __init__(self, table: TableMapping, looked_up: bool) -> None:
         """`looked_up`: some lookup is of this table."""
@@ -48,6 +48,7 @@ class Entry:
         self.prefix = table.name.encode() + ZERO
         self.looked_up = looked_up
         self.deletion = table.deletion
+        self.spreads = table.spreads
         self.archived = table.deletion == "archived"
         self.safety = bool(SAFETY & table.buckets) or "components" in table.feeds
 
@@ -464,9 +465,13 @@ class Fold:
         self, entry: Entry, reference: bytes, record: RowRecord, error: RowError, raw: InputRecord | None
     ) -> None:
         """Open the exception; what the row said last stands, and its skus are uncertain."""
-        identity = self.faults.open(
-            error.code, reference_text(reference), str(error), raw, target=Target(row=reference)
-        )
+        if error.subject:  # of the lookup, say: all rows that rest on it suffer
+            identity = self.faults.open(error.code, error.subject, str(error), again=False)
+            if identity not in record.faults:
+                self.faults.share(identity)
+        else:
+            target = Target(row=reference)
+            identity = self.faults.open(error.code, reference_text(reference), str(error), raw, target=target)
         for fault in record.faults:
             if fault != identity:
                 self.faults.close_for(fault)

@@ -2,6 +2,7 @@
 
     r  row          r <table> 0 <primary key>                   RowRecord
     u  lookup       u <lookup> <lookup key>                     row references found under it, nearly always one
+    m  many         m <lookup> <lookup key> <row reference>     rows found under it that are not in that list
     d  dependents   d <lookup> <lookup key> <row reference>     driving rows that rest on that lookup key
     c  chain        c <lookup> <lookup key> <row reference>     lookup rows that lead on to that lookup key
     s  sum          s <sku> 0 <balance>                         Sum
@@ -147,8 +148,11 @@ class _KnownNames(dict[tuple[int, LookupKey], bytes]):
 
 
 def lookup_tag(lookup: Lookup) -> bytes:
-    """Four bytes from table and columns, the same in every process."""
-    return zlib.crc32("\0".join((lookup.table, *lookup.columns)).encode()).to_bytes(TAG_BYTES, "big")
+    """Four bytes from what a lookup is, the same in every process."""
+    more = (f"where {lookup.where}",) if lookup.where else ()
+    if lookup.many:
+        more = (*more, "many")
+    return zlib.crc32("\0".join((lookup.table, *lookup.columns, *more)).encode()).to_bytes(TAG_BYTES, "big")
 
 
 def lookup_name_length(name: bytes) -> int:

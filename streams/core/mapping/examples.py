@@ -20,6 +20,7 @@ import msgspec
 
 from schemas.errors import InvalidInput
 from schemas.messages import ItemPart, LocationPart
+from streams.core.mapping.lookup_tables import lookup_tables
 from streams.core.mapping.mapping import CompiledMapping
 from streams.core.mapping.model import ComponentRow, LookupKey, OrderRow, OutputRow, Posting, RowError
 
@@ -48,11 +49,7 @@ def evaluate_rows(mapping: CompiledMapping, rows: Mapping[str, Iterable[bytes]])
                 decoded.setdefault(table, []).append(mapping.tables[table].decode(image))
             except RowError as error:
                 result.errors.append(f"{table}: {error}")
-    views: list[dict[LookupKey, Any]] = [{} for _ in mapping.lookups]
-    for table, structs in decoded.items():
-        for row in structs:
-            for index, key in mapping.tables[table].lookup_keys(row):
-                views[index][key] = row
+    views = lookup_tables(mapping, decoded)
     for table, structs in decoded.items():
         for row in structs:
             try:

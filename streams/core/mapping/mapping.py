@@ -25,14 +25,14 @@ from streams.core.mapping import source as sources
 from streams.core.mapping.catalogue import Catalogue, Table
 from streams.core.mapping.decoders import RowCodec
 from streams.core.mapping.files import file_kind, status_symbols
-from streams.core.mapping.model import Evaluation, Lookup, LookupKey, LookupSource
+from streams.core.mapping.join_keys import DIALECTS, Declared
+from streams.core.mapping.model import MANY, Evaluation, Lookup, LookupKey, LookupSource, RowError
 from streams.core.mapping.outputs import Binder
 from streams.core.mapping.problems import Problem, Refused
 from streams.core.mapping.select import Program, Select, Selected, branches
 from streams.core.mapping.source import Lines, SourceConfig
 from streams.core.mapping.subset import outside
 
-_PARSER = {"postgres": "postgres", "mariadb": "mysql"}
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 _NOTHING = Evaluation((), (), ())
 
@@ -54,6 +54,7 @@ class CompiledTable:
         evaluate: Any | None,
         views: Sequence[tuple[int, Any]],
         chains: Sequence[tuple[int, Any]],
+        spreads: bool = False,
     ) -> None:
         self.name = table.name
         self.key = table.primary
@@ -72,6 +73,7 @@ class CompiledTable:
         self.load = codec.load
         self.drives = evaluate is not None
         """Whether it is the driving table of a SELECT; a mere lookup table yields nothing itself."""
+        self.spreads = spreads
         self._evaluate = evaluate
         self._views = tuple(views)
         self._chains = tuple(chains)
@@ -84,6 +86,10 @@ class CompiledTable:
             evaluation: Evaluation = self._evaluate(row, lookups)
         except (DecimalException, OverflowError) as error:
             raise semantics.unmappable(f"arithmetic: {type(error).__name__}") from None
+        if self.spreads and len(evaluation.outputs) > MANY:
+            raise RowError(
+                "lookup-too-many", f"{self.name}: one row yields {len(evaluation.outputs):,} outputs, at most {MANY:,}"
+            )
         return evaluation
 
     def lookup_keys(self, row: Any) -> tuple[tuple[int, LookupKey], ...]:
@@ -184,11 +190,12 @@ def compile_mapping(
     Raises InvalidInput with every problem.
     """
     found: list[Problem] = []
-    program = Program(catalogue, {t: tuple(map(tuple, keys)) for t, keys in source.unique.items()})
+    program = Program(catalogue, _declared(source))
     bodies: dict[str, list[Body]] = {}
     feeds: dict[str, set[str]] = {}
     buckets: dict[str, set[Bucket]] = {}
     joins: dict[str, set[str]] = {}
+    spread: set[str] = set()
     files: dict[str, str] = {}
     columns: dict[str, tuple[str, ...]] = {}
     _check_names(source, catalogue, lines or Lines(), prefix + sources.FILE, found)
@@ -205,6 +212,7 @@ def compile_mapping(
             for selected, touched in _compile_file(program, binder, prefix + file, expanded, found):
                 bodies.setdefault(selected.table, []).append((f"    # {name}: {selected.table}", selected.lines))
                 joins.setdefault(selected.table, set()).update(selected.lookups)
+                spread |= {selected.table} if selected.spreads else set()
                 for name_of in (selected.table, *selected.lookups):
                     feeds.setdefault(name_of, set()).add(kind[0].name)
                     buckets.setdefault(name_of, set()).update(touched)
@@ -237,8 +245,23 @@ def compile_mapping(
             evaluators.get(short),
             views,
             chains,
+            short in spread,
         )
     return CompiledMapping(source, catalogue, fingerprint, tables, tuple(program.lookups), files, columns, code)
+
+
+def _declared(source: SourceConfig) -> Declared:
+    """The keys that source.yaml tells of."""
+    unique: dict[str, list[tuple[str, ...]]] = {table: [()] for table in source.one_row}
+    partial: dict[str, list[catalogues.PartialKey]] = {}
+    for table, keys in source.unique.items():
+        for key in keys:
+            if isinstance(key, list):
+                unique.setdefault(table, []).append(tuple(key))
+            else:
+                made = catalogues.PartialKey(columns=tuple(key.columns), where=key.where)
+                partial.setdefault(table, []).append(made)
+    return Declared(unique, partial, source.many)
 
 
 def _joined(bodies: list[Body]) -> list[str]:
@@ -270,13 +293,18 @@ def _check_names(source: SourceConfig, catalogue: Catalogue, lines: Lines, file:
     for table in source.deletions:
         if table not in catalogue.tables:
             wrong(f"no table {table} in catalog.json", "deletions", table)
+    for name, listed in (("one_row", source.one_row), ("many", source.many)):
+        for number, table in enumerate(listed):
+            if table not in catalogue.tables:
+                wrong(f"no table {table} in catalog.json", name, number)
     for table, keys in source.unique.items():
         if table not in catalogue.tables:
             wrong(f"no table {table} in catalog.json", "unique", table)
             continue
-        for column in itertools.chain.from_iterable(keys):
-            if column not in catalogue.tables[table].columns:
-                wrong(f"table {table} has no column {column}", "unique", table)
+        for number, key in enumerate(keys):
+            for column in key if isinstance(key, list) else key.columns:
+                if column not in catalogue.tables[table].columns:
+                    wrong(f"table {table} has no column {column}", "unique", table, number)
     for name, columns in source.statuses.items():
         kind = file_kind(name)
         if isinstance(kind, str):
@@ -314,7 +342,7 @@ def _compile_file(
     program: Program, binder: Binder, file: str, text: str, found: list[Problem]
 ) -> list[tuple[Selected, frozenset[Bucket]]]:
     try:
-        trees = [tree for tree in sqlglot.parse(text, read=_PARSER[program.catalogue.kind]) if tree is not None]
+        trees = [tree for tree in sqlglot.parse(text, read=DIALECTS[program.catalogue.kind]) if tree is not None]
     except sqlglot.errors.ParseError as error:
         at = error.errors[0] if error.errors else {}
         reason = str(at.get("description") or error).rstrip(".")

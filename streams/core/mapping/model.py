@@ -22,10 +22,12 @@ LookupKey = tuple[Any, ...]
 class RowError(Exception):
     """One row cannot be evaluated: NaN, a text that is no number, a NULL sku …  One exception record, never a stop."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, subject: str = "") -> None:
         super().__init__(message)
         self.code = code
         """Stable code: `row-unmappable` unless a finer one exists."""
+        self.subject = subject
+        """What is wrong, when many rows suffer from it: they share one exception; empty: the row itself."""
 
 
 class Lookup(NamedTuple):
@@ -34,6 +36,31 @@ class Lookup(NamedTuple):
     table: str
     """Qualified table, as `TableMapping.name`."""
     columns: tuple[str, ...]
+    """None: the table has one row, found under the empty key."""
+    where: str = ""
+    """What a row must meet to be found, when the key is unique only then."""
+    many: bool = False
+    """Several rows may share a key; `LookupSource.get` gives all of them."""
+
+    def __str__(self) -> str:
+        where = f" WHERE {self.where}" if self.where else ""
+        return f"{self.table} ({', '.join(self.columns)}){where}"
+
+
+MANY = 10_000
+"""Rows that one key of a `many` lookup may have, and outputs that one driving row may have because of it."""
+
+
+def ambiguous(lookup: Lookup, key: LookupKey, found: str) -> RowError:
+    """Several rows (`found` says which) where the mapping relies on one: never a silent pick."""
+    subject = f"{lookup} {list(map(str, key))}"
+    return RowError("lookup-ambiguous", f"lookup {subject}: {found} share one key", subject)
+
+
+def too_many(lookup: Lookup, key: LookupKey) -> RowError:
+    """More rows under one key than `MANY`."""
+    subject = f"{lookup} {list(map(str, key))}"
+    return RowError("lookup-too-many", f"lookup {subject}: more than {MANY:,} rows share this key", subject)
 
 
 class Posting(NamedTuple):
@@ -90,7 +117,8 @@ class LookupSource(Protocol):
     """Where evaluation finds lookup rows: one per entry of `Mapping.lookups`."""
 
     def get(self, key: LookupKey) -> Any | None:
-        """The row struct of the lookup's table, or None."""
+        """The row struct of the lookup's table, or None; of a `many` lookup a sequence of them by primary key, or
+        None.  Raises RowError `lookup-ambiguous`, `lookup-too-many`."""
 
 
 class TableMapping(Protocol):
@@ -108,6 +136,8 @@ class TableMapping(Protocol):
     """Buckets its postings can touch, as driver or lookup (from the SQL's literals; all of them when not literal)."""
     joins: frozenset[str]
     """Tables (`TableMapping.name`) in which evaluation may look something up for a row of this one."""
+    spreads: bool
+    """A SELECT it drives joins several rows to one, so that one row may say thousands of things."""
     deletion: str
     """cancelled | archived | removed: what the delete of a row means (source.yaml `deletions`; default removed)."""
 

@@ -1,23 +1,24 @@
 """One SELECT of a mapping file: its driving table, its lookups by key, its filters, as lines of Python.
 
-Theory of operation.  The driving row is `r`; each JOIN looks one row up (`l1`, `l2` …) in a keyed view `L[i]`.  A
-filter stands where its tables are first known, columns are loaded just before their first use.  An edge
-(lookup, key) goes to `rests` for every lookup whose key depends on the driving row.  A key that depends on one
-lookup row only is a *chain*: it is kept once per lookup row, not per driving row, and goes to `rests` only when that
-row is absent.
+Theory of operation.  The driving row is `r`; each JOIN looks one row up (`l1`, `l2` …) in a keyed view `L[i]`, or
+goes over all rows of a key when that is not unique.  A filter stands where its tables are first known, columns are
+loaded just before their first use.  An edge (lookup, key) goes to `rests` for every lookup whose key depends on the
+driving row.  A key that depends on one lookup row only is a *chain*: it is kept once per lookup row, not per driving
+row, and goes to `rests` only when that row is absent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from sqlglot import exp
 
-from streams.core.mapping import problems
+from streams.core.mapping import join_keys, problems
 from streams.core.mapping.catalogue import Catalogue, Column, Kind, Table
 from streams.core.mapping.expressions import Expressions, Names, Value, expressions_of
+from streams.core.mapping.join_keys import Choice, Declared, conjuncts
 from streams.core.mapping.model import Lookup
 from streams.core.mapping.problems import Problem, Refused
 
@@ -32,6 +33,8 @@ class Blank:
 
 
 BLANK = Blank()
+NOT_FOUND = (BLANK,)
+"""The rows of a LEFT JOIN that found none."""
 
 
 @dataclass
@@ -39,8 +42,7 @@ class Program:
     """What all SELECTs of a mapping share and add to."""
 
     catalogue: Catalogue
-    unique: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
-    """Keys that source.yaml declares and the catalogue hides."""
+    declared: Declared = field(default_factory=Declared)
     names: Names = field(default_factory=Names)
     lookups: list[Lookup] = field(default_factory=list)
     needed: dict[str, set[str]] = field(default_factory=dict)
@@ -51,7 +53,7 @@ class Program:
     """(holder table, lookup, text) → name of the chain function."""
 
     def __post_init__(self) -> None:
-        self.names.values["BLANK"] = BLANK
+        self.names.values |= {"BLANK": BLANK, "NOT_FOUND": NOT_FOUND}
 
     def need(self, table: Table, column: str) -> None:
         self.needed.setdefault(_short(table), set()).add(column)
@@ -83,6 +85,8 @@ class Selected:
     lookups: list[str]
     """Tables it looks up."""
     lines: list[str]
+    spreads: bool = False
+    """It joins several rows to one."""
 
 
 Bind = Callable[["Select", list[exp.Expr]], list[str]]
@@ -112,6 +116,7 @@ class Select:
         self.expressions: Expressions = expressions_of(program.catalogue, file, program.names, self._column)
         self.sources: dict[str, Source] = {}
         self.depth = 1
+        self.spreads = False
         self.lines: list[str] = []
         self._loaded: set[tuple[str, str]] = set()
 
@@ -130,7 +135,7 @@ class Select:
         if driver is None or len(self.found) > before:
             return None
         where = select.args.get("where")
-        filters = list(_conjuncts(where.this)) if where is not None else []
+        filters = list(conjuncts(where.this)) if where is not None else []
         seen = {driver.alias}
         self._filter(filters, seen)
         for source, join in joins:
@@ -143,7 +148,7 @@ class Select:
         if len(self.found) > before:
             return None
         looked_up = [_short(source.table) for source, _ in joins]
-        return Selected(_short(driver.table), looked_up, self.lines)
+        return Selected(_short(driver.table), looked_up, self.lines, self.spreads)
 
     def attempt(self, what: Callable[[], T]) -> T | None:
         try:
@@ -172,7 +177,8 @@ class Select:
 
     def _add_join(self, join: exp.Join, number: int) -> Source:
         side, kind = join.side or "", join.kind or ""
-        if side not in ("", "LEFT") or kind not in ("", "INNER", "OUTER") or join.args.get("on") is None:
+        on = join.args.get("on") is not None or kind == "CROSS"
+        if side not in ("", "LEFT") or kind not in ("", "INNER", "OUTER", "CROSS") or not on:
             problems.refuse(
                 self.file,
                 join,
@@ -227,8 +233,8 @@ class Select:
     # lookups
 
     def _look_up(self, source: Source, join: exp.Join, filters: list[exp.Expr], seen: set[str], driver: Source) -> None:
-        keys, rest = self._split_on(source, join, seen)
-        index = self._view(source.table, tuple(column for column, _ in keys))
+        choice, keys, rest = self._split_on(source, join, seen)
+        index = self._view(source, choice, join)
         key = f"k{source.variable[1:]}"
         parts = [self.stage(lambda c=c, v=v: self._key(source, c, v)) for c, v in keys]  # type: ignore[misc]
         key_text = _key_lines(key, parts)
@@ -244,7 +250,13 @@ class Select:
                 self._edge(f"if {holder.variable} is BLANK{' and ' + known if known else ''}: ", index, key)
         else:
             self._edge(f"if {known}: " if known else "", index, key)
-        self.put(f"{source.variable} = L[{index}].get({key})" + (f" if {known} else None" if known else ""))
+        found = f"L[{index}].get({key})" + (f" if {known} else None" if known else "")
+        if choice.many:
+            self._each(source, join, found, rest, seen)
+            if not source.optional:
+                filters[:0] = rest
+            return
+        self.put(f"{source.variable} = {found}")
         if source.optional:
             self._optional(source, rest, seen)
         else:
@@ -257,13 +269,35 @@ class Select:
     def _edge(self, condition: str, index: int, key: str) -> None:
         self.put(f"{condition}rests.append(({index}, {key}))")
 
+    def _each(self, source: Source, join: exp.Join, found: str, rest: list[exp.Expr], seen: set[str]) -> None:
+        """The rest of the SELECT for each of several rows."""
+        if self.spreads:
+            problems.refuse(
+                self.file, join, "a second join that finds several rows: let the rows of one of the two tables drive"
+            )
+        self.spreads = True
+        if source.optional and rest:
+            of = f"m{source.variable[1:]}"
+            self.put(f"{of} = []")
+            self.put(f"for {source.variable} in {found} or ():")
+            self.depth += 1
+            self._only_if(source, rest, seen)
+            self.put(f"if {source.variable} is not None: {of}.append({source.variable})")
+            self.depth -= 1
+            found = of
+        self.put(f"for {source.variable} in {found} or {'NOT_FOUND' if source.optional else '()'}:")
+        self.depth += 1
+
     def _split_on(
         self, source: Source, join: exp.Join, seen: set[str]
-    ) -> tuple[list[tuple[str, exp.Expr]], list[exp.Expr]]:
-        """ON splits into equalities that cover a unique key of the table, and further conditions."""
+    ) -> tuple[Choice, list[tuple[str, exp.Expr]], list[exp.Expr]]:
+        """ON splits into equalities that cover a key of the table, and further conditions."""
         pairs: dict[str, tuple[exp.Expr, exp.Expr]] = {}
         rest = []
-        for condition in _conjuncts(join.args["on"]):
+        on = join.args.get("on")
+        for condition in conjuncts(on) if on is not None else ():
+            if isinstance(condition, exp.Boolean) and condition.this:
+                continue
             sides: tuple[tuple[exp.Expr, exp.Expr], ...] = ()
             if isinstance(condition, exp.EQ):
                 sides = ((condition.left, condition.right), (condition.right, condition.left))
@@ -278,21 +312,46 @@ class Select:
                     break
             else:
                 rest.append(condition)
-        known = source.table.unique + self.program.unique.get(_short(source.table), ())
-        for unique in known:
-            if set(unique) <= set(pairs):
-                rest += [condition for column, (condition, _) in pairs.items() if column not in unique]
-                return [(column, pairs[column][1]) for column in unique], rest
-        keys = " or ".join(f"({', '.join(unique)})" for unique in known) or "it has none"
-        raise problems.refusal(
-            self.file,
-            join,
-            f"ON must fix a unique key of {source.table.name}, {keys}, by columns of tables named before it: more than "
-            "one row could match; declare a key the catalogue hides under `unique` in source.yaml",
+        choice = join_keys.choose(
+            source.table,
+            self.program.declared,
+            pairs,
+            [self._plain(source, part) for part in (*rest, *(condition for condition, _ in pairs.values()))],
+            self.program.catalogue.kind,
         )
+        if choice is None:
+            raise self._no_key(source, join, pairs or rest)
+        rest += [condition for column, (condition, _) in pairs.items() if column not in choice.columns]
+        rest = [part for part in rest if self._plain(source, part) not in choice.where]
+        return choice, [(column, pairs[column][1]) for column in choice.columns], rest
+
+    def _plain(self, source: Source, condition: exp.Expr) -> str:
+        """A condition on this table alone as a key's condition is written; '' when it uses others, too."""
+        if self._aliases(condition) != {source.alias}:
+            return ""
+        return join_keys.plain(condition, source.table, self.program.catalogue.kind)
+
+    def _no_key(self, source: Source, join: exp.Join, conditions: Collection[object]) -> Refused:
+        name = source.table.name
+        if not conditions:
+            reason = f"every row of {name} would match: if it has one row, declare it under `one_row` in source.yaml"
+        else:
+            reason = (
+                f"ON must fix a unique key of {name}, {join_keys.known(source.table, self.program.declared)}, by "
+                "columns of tables named before it: more than one row could match; declare a key the catalogue hides "
+                "under `unique` in source.yaml; if several rows are meant, name the table under `many`"
+            )
+            if _short(source.table) in self.program.declared.many:
+                reason = f"no index of {name} begins with a column that ON fixes: create one, or let its rows drive"
+        return problems.refusal(self.file, join, reason)
 
     def _optional(self, source: Source, rest: list[exp.Expr], seen: set[str]) -> None:
         """A LEFT JOIN row counts only if the further ON conditions hold; otherwise all its columns are NULL."""
+        self._only_if(source, rest, seen)
+        self.put(f"if {source.variable} is None: {source.variable} = BLANK")
+
+    def _only_if(self, source: Source, rest: list[exp.Expr], seen: set[str]) -> None:
+        """The row becomes None unless these conditions hold."""
         for condition in rest:
             if not self._aliases(condition) <= seen | {source.alias}:
                 problems.refuse(self.file, condition, "ON may use only this table and those named before it")
@@ -305,23 +364,33 @@ class Select:
             for column, variable in inner.items():
                 self.put(f"    {variable} = {load(source, source.table.columns[column])}")
             self.put(f"    if not ({' and '.join(tests)}): {source.variable} = None")
-        self.put(f"if {source.variable} is None: {source.variable} = BLANK")
 
-    def _view(self, table: Table, columns: tuple[str, ...]) -> int:
+    def _view(self, joined: Source, choice: Choice, join: exp.Join) -> int:
         """The number of the keyed view of a table."""
-        lookup = Lookup(table.name, columns)
+        table = joined.table
+        lookup = Lookup(table.name, choice.columns, " AND ".join(sorted(choice.where)), choice.many)
         lookups = self.program.lookups
         if lookup not in lookups:
-            source = Source("", table, "l", False, "l")
-            loads, parts = [], []
-            for name in columns:
-                column = table.columns[name]
+            of = Select(self.program, self.file, self.found)
+            source = of.sources[joined.alias] = Source(joined.alias, table, "l", False, "l")
+            parts = []
+            for name in choice.columns:
                 self.program.need(table, name)
-                value = replace(_value_of(source, column), code=f"l_{table.fields[name]}")
-                loads.append(f"{value.code} = {load(source, column)}")
-                parts.append(self.expressions.folded(None, value, value)[0] if value.kind == Kind.TEXT else value)
-            body = "".join(f"    {line}\n" for line in [*loads, *_key_lines("k", parts)])
-            self.program.functions.append(f"def view_{len(lookups)}(l):\n{body}    return k\n")
+                column = table.columns[name]
+                variable = source.used.setdefault(name, f"l_{table.fields[name]}")
+                value = replace(_value_of(source, column), code=variable)
+                parts.append(of.expressions.folded(None, value, value)[0] if value.kind == Kind.TEXT else value)
+            on = join.args.get("on")
+            tests = [
+                of.expressions.true(part)
+                for part in (conjuncts(on) if on is not None and choice.where else ())
+                if self._plain(joined, part) in choice.where
+            ]
+            of._load_used()
+            for line in _key_lines("k", parts):
+                of.put(line)
+            of.put("return k" + (f" if {' and '.join(tests)} else None" if tests else ""))
+            self.program.functions.append(f"def view_{len(lookups)}(l):\n" + "\n".join(of.lines) + "\n")
             lookups.append(lookup)
         return lookups.index(lookup)
 
@@ -416,17 +485,7 @@ def _key_lines(key: str, parts: list[Value]) -> list[str]:
     names = [f"{key}_{n}" for n in range(len(parts))]
     tests = [f"{name} is None" for name, part in zip(names, parts, strict=True) if part.nullable]
     if not tests:
-        return [f"{key} = ({', '.join(part.code for part in parts)},)"]
+        return [f"{key} = ({''.join(part.code + ',' for part in parts)})"]
     made = f"({', '.join(names)},)"
     lines = [f"{name} = {part.code}" for name, part in zip(names, parts, strict=True)]
     return [*lines, f"{key} = None if {' or '.join(tests)} else {made}"]
-
-
-def _conjuncts(node: exp.Expr) -> Iterator[exp.Expr]:
-    if isinstance(node, exp.Paren):
-        yield from _conjuncts(node.this)
-    elif isinstance(node, exp.And):
-        yield from _conjuncts(node.left)
-        yield from _conjuncts(node.right)
-    else:
-        yield node

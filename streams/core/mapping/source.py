@@ -22,6 +22,16 @@ NOT_PROVEN = {
 }
 
 
+class PartialKey(BaseModel):
+    """A key that is unique among the rows that meet a condition."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    columns: list[str] = Field(min_length=1)
+    where: str = Field(min_length=1)
+    """In the database's SQL; ON must say the same."""
+
+
 class SourceConfig(BaseModel):
     """One source system."""
 
@@ -37,8 +47,12 @@ class SourceConfig(BaseModel):
     """What a time stamp without a zone means."""
     expand: dict[str, list[str]] = {}
     """`${name}` in the SQL files → values; each file is compiled once per value."""
-    unique: dict[str, list[list[str]]] = {}
-    """Table → keys the catalogue does not show."""
+    unique: dict[str, list[list[str] | PartialKey]] = {}
+    """Table → keys the catalogue does not show: their columns, or columns and the condition they hold under."""
+    one_row: list[str] = []
+    """Tables of one row, as of settings: joined ON TRUE."""
+    many: list[str] = []
+    """Tables of which a JOIN may find several rows, by an index; in any other one that is refused."""
     statuses: dict[str, dict[str, dict[str, str]]] = {}
     """File (orders, shipments) → status column → the source's code → the contract's symbol."""
     deletions: dict[str, Deletion] = {}

@@ -71,6 +71,7 @@ class ToyTable:
         self.feeds = feeds
         self.buckets = buckets
         self.joins = joins
+        self.spreads = False
         self.deletion = deletion
         self._evaluate, self._found, self._leads = evaluate, found, leads
 
