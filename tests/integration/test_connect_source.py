@@ -36,6 +36,7 @@ from tests.integration.connect_support import (
     row,
     snapshot_completed,
 )
+from tests.integration.runtime_harness import wait_for
 from tests.stack import Database, RunningStack
 
 pytestmark = pytest.mark.integration
@@ -57,6 +58,11 @@ def source(request: pytest.FixtureRequest, made: Project) -> str:
 def status(made: Project, name: str) -> dict[str, Any]:
     document: dict[str, Any] = made.run("status", name, "--json").document[0]
     return document
+
+
+def await_resumed(made: Project, name: str) -> None:
+    """Connect has said that it will: until its status shows it, the connector is STOPPED still."""
+    wait_for(lambda: all(problem["code"] != "K05" for problem in status(made, name)["problems"]), "the connector", 60)
 
 
 def await_problem(made: Project, name: str, code: str) -> dict[str, str]:
@@ -356,6 +362,7 @@ def test_a_database_that_is_restored_is_seen_before_it_says_anything(made: Proje
         assert here.run("status", name).exit_code == 1
         if kind == "postgres":  # MariaDB's would go on at a lower place at once, which its lane notices
             assert here.run("resume", name).exit_code == 0
+            await_resumed(here, name)
         watched = Watched(name, here.settings, Troubles(name, []))
         watched.look(0)
         await_problem(here, name, "K05")  # stopped
