@@ -1,12 +1,10 @@
 """What only the database itself can say of a mapping: its planner accepts every file, and declared keys are unique.
 
 The parser accepts functions and operand types that the database lacks; so every file is planned there (EXPLAIN), byte
-for byte.  A key under `unique` in source.yaml is believed by every join, so it is counted once.
+for byte.  What stands under `unique` and `one_row` in source.yaml is believed by every join, so it is counted once.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import psycopg
 import pymysql
@@ -14,6 +12,7 @@ import pymysql
 from streams.connect.catalogue import Cursor, session
 from streams.connect.preflight import Target
 from streams.core.mapping.mapping import CompiledMapping
+from streams.core.mapping.source import PartialKey
 
 
 def trial(mapping: CompiledMapping, at: Target) -> list[str]:
@@ -28,7 +27,14 @@ def trial(mapping: CompiledMapping, at: Target) -> list[str]:
                 found.append(f"{name}: the database does not take it: {error}")
         for table, keys in mapping.source.unique.items():
             for key in keys:
-                found += _not_unique(mapping, cursor, table, key)
+                if isinstance(key, PartialKey):
+                    found += _not_unique(mapping, cursor, table, key.columns, key.where)
+                else:
+                    found += _not_unique(mapping, cursor, table, key)
+        for table in mapping.source.one_row:
+            cursor.execute(f"SELECT COUNT(*) FROM (SELECT 1 FROM {_quoted(mapping, table)} LIMIT 2) AS t")
+            if cursor.fetchone()[0] > 1:
+                found.append(f"source.yaml: one_row: {table} has more than one row")
     return found
 
 
@@ -43,18 +49,23 @@ def _refused(cursor: Cursor, sql: str) -> str:
     return ""
 
 
-def _not_unique(mapping: CompiledMapping, cursor: Cursor, table: str, key: list[str]) -> list[str]:
+def _quoted(mapping: CompiledMapping, table: str) -> str:
     mark = "`" if mapping.source.kind == "mariadb" else '"'
+    return f"{mark}{mapping.source.schema_}{mark}.{mark}{table}{mark}"
 
-    def quoted(*names: Any) -> str:
-        return ", ".join(f"{mark}{name}{mark}" for name in names)
 
-    columns = quoted(*key)
-    there = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in key)
-    cursor.execute(
-        f"SELECT {columns}, COUNT(*) FROM {quoted(mapping.source.schema_)}.{quoted(table)} WHERE {there} "
-        f"GROUP BY {columns} HAVING COUNT(*) > 1 LIMIT 1"
-    )
+def _not_unique(mapping: CompiledMapping, cursor: Cursor, table: str, key: list[str], where: str = "") -> list[str]:
+    mark = "`" if mapping.source.kind == "mariadb" else '"'
+    names = [f"{mark}{name}{mark}" for name in key]
+    columns = ", ".join(names)
+    there = " AND ".join([*(f"{name} IS NOT NULL" for name in names), *([f"({where})"] if where else [])])
+    try:
+        cursor.execute(
+            f"SELECT {columns}, COUNT(*) FROM {_quoted(mapping, table)} WHERE {there} "
+            f"GROUP BY {columns} HAVING COUNT(*) > 1 LIMIT 1"
+        )
+    except (psycopg.Error, pymysql.Error) as error:
+        return [f"source.yaml: unique: {table}: the database does not take it: {str(error).partition(chr(10))[0]}"]
     row = cursor.fetchone()
     if row is None:
         return []

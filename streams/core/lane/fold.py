@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from schemas.records import Bucket
+from streams.core.lane.bad_rows import BadRows
 from streams.core.lane.faults import Faults, Target
-from streams.core.lane.keys import ZERO, reference_text, split_sku
+from streams.core.lane.keys import TAG_BYTES, ZERO, reference_text, split_sku
 from streams.core.lane.lookups import Lookups, replace_entries
 from streams.core.lane.mapped import NOTHING, mapped
 from streams.core.lane.owed import NO_STAMP, Dirty, Stamp, older
@@ -29,7 +30,11 @@ SAFETY = frozenset((Bucket.DEMAND, Bucket.ON_HOLD, Bucket.SAFETY_STOCK))
 FAN_OUT = 1000
 """Rows evaluated again within a unit because a lookup changed; more of them go to the work list `z`."""
 FULL_BYTES = 2 << 20
-"""Fan-out and slices stop when the unit's writes pass this."""
+"""Fan-out and slices stop when the unit's writes pass this, and rows that join many are put off."""
+ROW_BYTES = 1 << 20
+"""What the balance keys of one row may take, so that a unit holds it beside what it held before."""
+LATER = b"\0" * (TAG_BYTES + 2)
+"""The name of no lookup: rows rest on it that a unit could not hold any more."""
 
 _encoder = msgspec.msgpack.Encoder()
 _row_decoder = msgspec.msgpack.Decoder(RowRecord)
@@ -91,6 +96,7 @@ class Fold:
         self.state, self.memo, self.now_us = state, memo, now_us
         self.dirty = Dirty()
         self.faults = Faults(source, state, self.dirty, now_us)
+        self._bad = BadRows(self.faults, state, memo, self.dirty)
         self.sums = Sums(state, any(entry.archived for entry in entries.values()), now_us)
         self.touched: dict[bytes, Touched] = {}
         self.bad_rows = 0
@@ -187,6 +193,8 @@ class Fold:
             entry = touched.entry
             if new.hole:
                 self._put(reference, new)
+            elif entry.spreads and self.state.size > FULL_BYTES:
+                self._put_off(reference, new, touched.stamp)
             elif read is None or (self.memo.stored is not None and entry.table.joins <= read):
                 self.evaluate(entry, reference, new, touched.row, touched.stamp, touched.raw)
             else:
@@ -240,7 +248,7 @@ class Fold:
         old.hole = True
         if touched.raw is not None:
             self.state.put(b"p" + reference, _encoder.encode(touched.raw))
-        self._mark_bad(touched.entry, reference, old, fault, touched.raw)
+        self._bad.mark(touched.entry.safety, reference, old, fault, touched.raw)
         return old
 
     def _remove(self, reference: bytes, touched: Touched, changed: dict[bytes, Stamp]) -> None:
@@ -252,7 +260,7 @@ class Fold:
             for name in old.found:
                 changed[name] = older(changed[name], touched.stamp) if name in changed else touched.stamp
         if old.bad:
-            self._clear_bad(entry, reference, old)
+            self._bad.clear(entry.safety, reference, old)
         if old.hole:
             self.state.put(b"p" + reference, None)
         for fault in old.faults:
@@ -280,16 +288,16 @@ class Fold:
         try:
             evaluation = entry.table.evaluate(row, lookups.sources)
             said = mapped(evaluation, reference) if evaluation.outputs else NOTHING
+            if entry.spreads and sum(len(balance) for balance, _ in said.postings) > ROW_BYTES:
+                raise RowError("lookup-too-many", f"{len(said.postings):,} postings of one row take over 1 MiB")
         except RowError as error:
-            self._mark_bad(entry, reference, record, error, raw)
+            self._bad.mark(entry.safety, reference, record, error, raw)
+            self._rest_on(reference, record, lookups.asked(lambda sources: entry.table.evaluate(row, sources)))
             self._put(reference, record)
             return
         if record.bad:
-            self._clear_bad(entry, reference, record)
-        edges = lookups.names.all(evaluation.rests_on)
-        if edges != record.edges:
-            replace_entries(self.state, b"d", reference, record.edges, edges)
-            record.edges = edges
+            self._bad.clear(entry.safety, reference, record)
+        self._rest_on(reference, record, lookups.names.all(evaluation.rests_on))
         waits = bool(evaluation.missing)
         if waits is not record.waits:
             self.memo.waiting_rows += 1 if waits else -1
@@ -311,6 +319,19 @@ class Fold:
         self._say(reference, record, said.postings, said.parts, stamp)
         self._put(reference, record)
 
+    def _put_off(self, reference: bytes, record: RowRecord, stamp: Stamp) -> None:
+        """Evaluate a row in a unit of its own: it may say more than this one has room for."""
+        if LATER not in record.edges:
+            self._rest_on(reference, record, (*record.edges, LATER))
+        self._put(reference, record)
+        self._reassert_later(LATER, b"", stamp)
+
+    def _rest_on(self, reference: bytes, record: RowRecord, edges: tuple[bytes, ...]) -> None:
+        """What a driving row rests on, instead of what it did."""
+        if edges != record.edges:
+            replace_entries(self.state, b"d", reference, record.edges, edges)
+            record.edges = edges
+
     def evaluate_again(self, reference: bytes, stamp: Stamp) -> None:
         """Evaluate a row that did not itself change; one that is gone or cannot be evaluated is left."""
         record = self.record(reference)
@@ -330,7 +351,7 @@ class Fold:
         if record is None or entry is None:
             return
         if record.bad:
-            self._clear_bad(entry, reference, record)
+            self._bad.clear(entry.safety, reference, record)
         record.faults = tuple(fault for fault in record.faults if self.faults.shared(fault))
         if record.hole:
             self.state.put(b"p" + reference, None)
@@ -458,52 +479,3 @@ class Fold:
     def _reassert_later(self, name: bytes, cursor: bytes, stamp: Stamp) -> None:
         self.memo.reasserting = True
         self.state.put(b"z" + name, _encoder.encode((cursor, *stamp)))
-
-    # -- rows that cannot be mapped
-
-    def _mark_bad(
-        self, entry: Entry, reference: bytes, record: RowRecord, error: RowError, raw: InputRecord | None
-    ) -> None:
-        """Open the exception; what the row said last stands, and its skus are uncertain."""
-        if error.subject:  # of the lookup, say: all rows that rest on it suffer
-            identity = self.faults.open(error.code, error.subject, str(error), again=False)
-            if identity not in record.faults:
-                self.faults.share(identity)
-        else:
-            target = Target(row=reference)
-            identity = self.faults.open(error.code, reference_text(reference), str(error), raw, target=target)
-        for fault in record.faults:
-            if fault != identity:
-                self.faults.close_for(fault)
-        record.faults = (identity,)
-        if record.bad:
-            return
-        record.bad = True
-        if not entry.safety:
-            return
-        skus = skus_of(record)
-        for sku in skus:
-            self.state.put(b"y" + sku + ZERO + reference, b"")
-            self.dirty.uncertain(sku)
-        if not skus:
-            self.memo.unknown_parked += 1
-
-    def _clear_bad(self, entry: Entry, reference: bytes, record: RowRecord) -> None:
-        for fault in record.faults:
-            self.faults.close_for(fault)
-        record.faults, record.bad = (), False
-        if not entry.safety:
-            return
-        skus = skus_of(record)
-        for sku in skus:
-            self.state.put(b"y" + sku + ZERO + reference, None)
-            self.dirty.uncertain(sku)
-        if not skus:
-            self.memo.unknown_parked -= 1
-
-
-def skus_of(record: RowRecord) -> tuple[bytes, ...]:
-    """Every sku whose promise rests on what the row says."""
-    skus = [split_sku(balance)[0] for balance, _ in record.postings]
-    skus += [split_sku(key[1:])[0] for key, _ in record.parts if key[:1] in (b"b", b"t")]
-    return tuple(dict.fromkeys(skus))

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import msgspec
 
 from schemas.errors import Fatal
+from streams.core.lane.bad_rows import skus_of
 from streams.core.lane.faults import Target, load_exception, load_target
-from streams.core.lane.fold import Entry, Fold, skus_of
+from streams.core.lane.fold import Entry, Fold
 from streams.core.lane.keys import ZERO, row_reference
 from streams.core.lane.owed import NO_STAMP
 from streams.core.lane.snapshots import Snapshots

@@ -1,15 +1,16 @@
 """Lookup rows: where evaluation finds them, and who must be evaluated again when one changes.
 
-A lookup row is entered under each of its lookup names: in one short list (`u`), and where several rows may share a name,
-or more do than fit, by an entry of its own (`m`).  Driving rows are entered under the names they rest on (`d`), found or
-not, so that a lookup which comes late finds them; lookup rows under the names they lead on to (`c`), so that a factor
-shared by a million rows through a hundred templates costs a hundred entries.  A needless entry costs a needless
+A lookup row is entered under each of its lookup names: in one short list (`u`), and where several rows may share a
+name, or more do than fit, by an entry of its own (`m`).  Driving rows are entered under the names they rest on (`d`),
+found or not, so that a lookup which comes late finds them; lookup rows under the names they lead on to (`c`), so that a
+factor shared by a million rows through a hundred templates costs a hundred entries.  A needless entry costs a needless
 evaluation and nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -18,7 +19,7 @@ import msgspec
 from streams.core.lane.keys import TAG_BYTES, LookupNames, lookup_tag, reference_text
 from streams.core.lane.state import RowRecord
 from streams.core.mapping import model
-from streams.core.mapping.model import LookupKey, LookupSource, Mapping
+from streams.core.mapping.model import LookupKey, LookupSource, Mapping, RowError
 from streams.core.unit import View
 
 CACHED = 200_000
@@ -89,6 +90,13 @@ class Lookups:
         if len(found) > model.MANY:
             raise model.too_many(self._lookups[lookup], key)
         return found
+
+    def asked(self, evaluate: Callable[[Sequence[LookupSource]], object]) -> tuple[bytes, ...]:
+        """The names that a row asks for whose evaluation fails: what it rests on until one of them changes."""
+        asked: list[tuple[int, LookupKey]] = []
+        with suppress(RowError):
+            evaluate([Asking(source, index, asked) for index, source in enumerate(self.sources)])
+        return self.names.all(asked)
 
     def enter(
         self, reference: bytes, old: RowRecord | None, found: tuple[bytes, ...], chains: tuple[bytes, ...]
@@ -181,7 +189,7 @@ class LookupRows(dict[LookupKey, Any]):
 
 
 class LookupGroups:
-    """Implements `streams.core.mapping.model.LookupSource` where several rows may share a key; it holds none of them."""
+    """Implements `streams.core.mapping.model.LookupSource` where several rows may share a key; it holds none."""
 
     def __init__(self, lookups: Lookups, index: int) -> None:
         self._lookups, self._index = lookups, index
@@ -189,6 +197,18 @@ class LookupGroups:
     def get(self, key: LookupKey) -> list[Any]:
         """Raises RowError `lookup-too-many`."""
         return self._lookups.rows(self._index, key)
+
+
+class Asking:
+    """Implements `streams.core.mapping.model.LookupSource`: another one, whose keys it notes."""
+
+    def __init__(self, source: LookupSource, index: int, asked: list[tuple[int, LookupKey]]) -> None:
+        self._source, self._index, self._asked = source, index, asked
+
+    def get(self, key: LookupKey) -> Any | None:
+        """Raises RowError as the other one does."""
+        self._asked.append((self._index, key))
+        return self._source.get(key)
 
 
 def replace_entries(state: View, kind: bytes, reference: bytes, old: tuple[bytes, ...], new: tuple[bytes, ...]) -> None:

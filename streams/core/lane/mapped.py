@@ -9,7 +9,7 @@ import msgspec
 
 from schemas.messages import ItemPart, LocationPart
 from streams.core.lane.keys import ZERO, balance_key, clean
-from streams.core.lane.state import EXACT, ItemState, LocationState, PartState
+from streams.core.lane.state import EXACT, ItemState, LocationState, PartState, as_of
 from streams.core.mapping.model import ComponentRow, Evaluation, Posting
 
 _encoder = msgspec.msgpack.Encoder()
@@ -36,11 +36,14 @@ NOTHING = Mapped((), (), ())
 
 
 def mapped(evaluation: Evaluation, reference: bytes) -> Mapped:
-    """Raises RowError for a text that cannot stand in a state key."""
+    """Of several outputs about one part it keeps what `render` would of several rows: the newest as_of, else the first.
+
+    Raises RowError for a text that cannot stand in a state key.
+    """
     if not evaluation.outputs:
         return NOTHING
     postings: list[tuple[bytes, str]] = []
-    parts: list[tuple[bytes, bytes]] = []
+    parts: dict[bytes, bytes] = {}
     notes: list[Note] = []
     bill: dict[tuple[str, str], Decimal] = {}
     for output in evaluation.outputs:
@@ -50,13 +53,13 @@ def mapped(evaluation: Evaluation, reference: bytes) -> Mapped:
             item = ItemState(
                 output.name, output.unit, output.unit_digits, output.tracked, output.backorder_limit, output.active
             )
-            parts.append((b"i" + clean(output.sku, "sku") + ZERO + reference, _encoder.encode(item)))
+            parts.setdefault(b"i" + clean(output.sku, "sku") + ZERO + reference, _encoder.encode(item))
         elif isinstance(output, ComponentRow):
             pair = (output.kit, output.component)
             bill[pair] = EXACT.add(bill[pair], output.quantity) if pair in bill else output.quantity
         elif isinstance(output, LocationPart):
             location = LocationState(output.name, output.kind, output.time_zone, output.active)
-            parts.append((b"l" + clean(output.location, "location") + ZERO + reference, _encoder.encode(location)))
+            parts.setdefault(b"l" + clean(output.location, "location") + ZERO + reference, _encoder.encode(location))
         else:
             for column in output.unmapped:
                 code = output.raw_statuses.get(column)
@@ -80,9 +83,11 @@ def mapped(evaluation: Evaluation, reference: bytes) -> Mapped:
                 + ZERO
                 + reference
             )
-            parts.append((key, _encoder.encode(PartState(output.attributes, output.raw_statuses))))
+            said = _encoder.encode(PartState(output.attributes, output.raw_statuses))
+            if key not in parts or as_of(said) > as_of(parts[key]):
+                parts[key] = said
     for (kit, component), quantity in bill.items():
         of = clean(component, "component")
-        parts.append((b"b" + clean(kit, "sku") + ZERO + of + ZERO + reference, str(quantity).encode()))
-        parts.append((b"t" + of + ZERO + reference, b""))
-    return Mapped(tuple(postings), tuple(dict.fromkeys(parts)), tuple(notes))
+        parts[b"b" + clean(kit, "sku") + ZERO + of + ZERO + reference] = str(quantity).encode()
+        parts[b"t" + of + ZERO + reference] = b""
+    return Mapped(tuple(postings), tuple(parts.items()), tuple(notes))

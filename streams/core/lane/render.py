@@ -23,7 +23,7 @@ from streams.core.lane.faults import load_exception
 from streams.core.lane.keys import ZERO, BalanceName, balance_name, split_sku
 from streams.core.lane.owed import ExceptionOwed, HoldOwed, LocationOwed, OrderOwed, ProgressOwed, SkuOwed, decode_owed
 from streams.core.lane.snapshots import first_sending, holding, sends_everything, uncertain
-from streams.core.lane.state import EXACT, ItemState, LocationState, Memo, PartState
+from streams.core.lane.state import EXACT, ItemState, LocationState, Memo, PartState, as_of
 from streams.core.lane.sums import decode_sum
 from streams.core.unit import ALL_PARTITIONS, Output, View
 
@@ -316,11 +316,7 @@ def _order_part(name: bytes, stored: bytes | None, deletion: str | None) -> Orde
 def _newest(state: View, prefix: bytes) -> bytes | None:
     """Of several rows about one part the one with the greatest as_of speaks; without one, the first."""
     rows = [value for _, value in state.scan(prefix)]
-    return max(rows, key=_as_of, default=None) if len(rows) > 1 else next(iter(rows), None)
-
-
-def _as_of(stored: bytes) -> int:
-    return int(_part_decoder.decode(stored).attributes.get("as_of") or -1)
+    return max(rows, key=as_of, default=None) if len(rows) > 1 else next(iter(rows), None)
 
 
 def _in_parts(found: list[OrderPart]) -> list[list[OrderPart]]:

@@ -93,6 +93,14 @@ class PartState(msgspec.Struct, array_like=True, gc=False):
     raw_statuses: dict[str, str | None]
 
 
+_part_decoder = msgspec.msgpack.Decoder(PartState)
+
+
+def as_of(stored: bytes) -> int:
+    """When a stored PartState was so, in microseconds; -1: it does not say."""
+    return int(_part_decoder.decode(stored).attributes.get("as_of") or -1)
+
+
 class TableState(msgspec.Struct, array_like=True):
     """What the lane knows about one table."""
 

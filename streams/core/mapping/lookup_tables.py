@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as MappingType
 from typing import Any
 
-from streams.core.mapping.model import MANY, Lookup, LookupKey, Mapping, RowError, ambiguous, too_many
+from streams.core.mapping.model import MANY, Lookup, LookupKey, Mapping, ambiguous, too_many
 
 
 class LookupTable:
