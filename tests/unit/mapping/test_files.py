@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlglot import exp
 
@@ -111,6 +112,17 @@ def test_drift_names_what_differs() -> None:
         "table fresh is new",
         "table gone is gone",
     ]
+
+
+def test_drift_is_not_what_an_earlier_release_could_not_write_down() -> None:
+    def known(*values: str) -> Catalogue:
+        made = catalogue("mariadb", f="id:i! kind:t!")
+        column = made.tables["f"].columns["kind"]
+        made.tables["f"].columns["kind"] = msgspec.structs.replace(column, type="enum", values=values)
+        return made
+
+    assert drift(known(), known("PICK", "BULK")) == []
+    assert drift(known("PICK"), known("PICK", "BULK")) == ["column f.kind: values ('PICK',) → ('PICK', 'BULK')"]
 
 
 def test_a_broken_catalogue_says_how_to_write_it_again() -> None:
