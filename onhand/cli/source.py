@@ -10,6 +10,7 @@ from dataclasses import asdict
 import click
 
 from onhand.cli.output import json_option, show_json, show_rows
+from onhand.cli.source_init import init
 from onhand.cli.source_operations import OPERATIONS
 from onhand.cli.source_parts import cluster, say, sources, timeout_option
 from onhand.settings import Settings, load_settings
@@ -257,7 +258,7 @@ def _short(one: SourceStatus) -> str:
     return " ".join(f"{key}={value}" for key, value in one.database.items() if value is not None)
 
 
-for _command in OPERATIONS:
+for _command in (*OPERATIONS, init):
     source.add_command(_command)
 if importlib.util.find_spec("onhand.cli.source_mapping"):
     for _command in vars(importlib.import_module("onhand.cli.source_mapping")).values():

@@ -39,6 +39,8 @@ class Source:
     """Desired configuration: connector.json with onhand's variables replaced; flat, text to text."""
     lines: Mapping[str, int]
     """Key of connector.json → line, from 1."""
+    writes: bool = True
+    """`writes: false` in source.yaml: its user may write nothing, so there is no heartbeat and no signal table."""
 
     @property
     def topic(self) -> str:
@@ -99,6 +101,7 @@ def read_source(folder: Path, variables: Mapping[str, str]) -> Source:
         folder=folder,
         config=config,
         lines=lines,
+        writes=description["writes"] != "False",
     )
 
 
@@ -123,7 +126,7 @@ def _description(folder: Path, wrong: list[str]) -> dict[str, str]:
             wrong.append(f"{place}: `{key}` is missing")
     if document.get("name") not in (None, folder.name):
         wrong.append(f"{place}: name is {document['name']!r} but the folder is {folder.name!r}; make them equal")
-    return {key: str(document.get(key)) for key in ("kind", "schema")}
+    return {key: str(document.get(key)) for key in ("kind", "schema", "writes")}
 
 
 def _configuration(

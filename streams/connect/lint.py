@@ -231,6 +231,8 @@ def heartbeat_table(source: Source) -> Iterator[Wrong]:
     """E07."""
     key = "heartbeat.action.query"
     statement = source.config.get(key)
+    if statement is None and not source.writes:
+        return
     if statement is None:
         yield Wrong(
             key,
@@ -334,7 +336,7 @@ def connector_class(source: Source) -> Iterator[Wrong]:
 def required_keys(source: Source) -> Iterator[Wrong]:
     """E24."""
     keys = ["topic.prefix", "database.hostname", "database.port", "database.user", "database.password"]
-    keys += ["table.include.list", "signal.data.collection"]
+    keys += ["table.include.list", *(["signal.data.collection"] if source.writes else [])]
     if source.kind == "postgres":
         keys += ["database.dbname", "slot.name", "publication.name"]
     if source.kind == "mariadb":

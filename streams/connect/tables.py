@@ -63,7 +63,7 @@ def named_tables(patterns: Sequence[str]) -> tuple[list[str], list[str]]:
     open_ended: list[str] = []
     for pattern in patterns:
         grouped = re.fullmatch(r"([\w$ -]+)\\?\.\(([\w$ |-]+)\)", pattern)
-        plain = pattern.replace("\\.", ".", 1) if "\\." in pattern else pattern
+        plain = re.sub(r"\\([.$])", r"\1", pattern) if "\\." in pattern else pattern
         if grouped:
             tables += [f"{grouped[1]}.{table}" for table in grouped[2].split("|")]
         elif re.fullmatch(r"[\w$ -]+\.[\w$ -]+", plain):

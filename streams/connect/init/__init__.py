@@ -1,0 +1,1 @@
+"""From an unknown database to a source's folder: survey, candidates, skeleton SQL, connector, grants."""

@@ -1,0 +1,191 @@
+"""The files of a new source's folder, from a survey: nothing is written here."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlglot import exp
+
+from schemas.errors import InvalidInput
+from streams.connect.init import companies as repeating
+from streams.connect.init.candidates import Candidate, Finder, Role, status_columns
+from streams.connect.init.connector import Wanted, connector_text
+from streams.connect.init.ready import FOLDER, Fit, fits, selects
+from streams.connect.init.skeleton import Skeleton, Writer
+from streams.connect.init.survey import Survey, with_codes
+from streams.core.mapping import catalogue as catalogues
+from streams.core.mapping import source as sources
+from streams.core.mapping.catalogue import Catalogue
+from streams.core.mapping.files import status_symbols
+from streams.core.mapping.source import SourceConfig, load_source
+
+CONNECTOR = "connector.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a person said to `init`, and what others have already taken."""
+
+    name: str
+    user: str
+    writes: bool = True
+    taken: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A folder that could be written."""
+
+    files: Mapping[str, str]
+    """Path in the folder → text."""
+    candidates: Mapping[Role, Sequence[Candidate]] = field(default_factory=dict)
+    ready: Sequence[Fit] = ()
+    """Ready mappings of this kind of database, best first."""
+    notes: Sequence[str] = ()
+
+
+def propose(survey: Survey, ask: Ask, root: Path) -> Proposal:
+    """A folder with skeleton SQL."""
+    one_of_each, companies = repeating.collapse(survey)
+    found = Finder(one_of_each).candidates()
+    notes = list(survey.notes)
+    if survey.kind in ("postgres", "mariadb") and not companies and survey.at.host:
+        survey = with_codes(survey, list(status_columns(found)))
+    skeleton = Writer(Finder(one_of_each), found, repeating.VARIABLE if companies else "").write()
+    if not skeleton.files:
+        notes.append(f"no table of {survey.schema} looks like stock or orders: write postings.sql yourself")
+    tables = repeating.expanded(skeleton.tables, companies)
+    notes += _without_key(survey.catalogue, tables)
+    wanted = _wanted(survey, ask, tables)
+    files = {
+        sources.FILE: source_text(survey, ask, skeleton, companies),
+        CONNECTOR: connector_text(wanted),
+        catalogues.FILE: _part(survey.catalogue, survey.catalogue.tables if companies else tables).dump(),
+        **skeleton.files,
+    }
+    return Proposal(files, found, fits(root, survey.catalogue), notes)
+
+
+def from_ready(survey: Survey, ask: Ask, root: Path, ready: str) -> Proposal:
+    """A folder that begins with a ready mapping.  Raises InvalidInput when there is no such folder."""
+    folder = root / FOLDER / ready
+    have = sorted(path.parent.name for path in (root / FOLDER).glob(f"*/{sources.FILE}"))
+    if ready not in have:
+        raise InvalidInput(f"--from {ready}: no such folder in {FOLDER}/ (there are: {', '.join(have) or 'none'})")
+    source = load_source(folder / sources.FILE)
+    if source.kind != survey.kind:
+        raise InvalidInput(f"--from {ready} is for {source.kind}; this database is {survey.kind}")
+    notes = list(survey.notes)
+    files: dict[str, str] = {}
+    named: list[str] = []
+    there = {name.lower(): name for name in survey.catalogue.tables}
+    for path in sorted(folder.glob("*.sql")):
+        text = requalified(path.read_text(), source.schema_, survey.schema)
+        tables = tables_of(text, source)
+        missing = [name for name in tables if name.lower() not in there]
+        if missing and path.stem != "postings":
+            notes.append(f"{path.name} is left out: the database has no {', '.join(missing)}")
+            continue
+        files[path.name] = text
+        named += [there[name.lower()] for name in tables if name.lower() in there]
+    files |= {f"examples/{path.name}": path.read_text() for path in sorted(folder.glob("examples/*.json"))}
+    files[sources.FILE] = _renamed((folder / sources.FILE).read_text(), ask.name, survey.schema)
+    files[CONNECTOR] = connector_text(_wanted(survey, ask, tuple(dict.fromkeys(named))))
+    files[catalogues.FILE] = _part(survey.catalogue, survey.catalogue.tables if source.expand else named).dump()
+    every = fits(root, survey.catalogue)
+    notes += [
+        f"{ready}: the database has no {', '.join(one.missing)}" for one in every if one.name == ready and one.missing
+    ]
+    return Proposal(files, {}, every, notes)
+
+
+def source_text(survey: Survey, ask: Ask, skeleton: Skeleton, companies: Sequence[str]) -> str:
+    """source.yaml, what cannot be known as comments."""
+    lines = [
+        f"# Proposed by `onhand source init`: {survey.kind}, schema {survey.schema}.",
+        f"name: {ask.name}",
+        f"kind: {survey.kind}",
+        f"schema: {json.dumps(survey.schema)}",
+        f"time_zone: {survey.time_zone}   # what a time stamp without a zone means; here the server's own",
+    ]
+    if not ask.writes:
+        lines.append("writes: false   # no heartbeat and no signal table: `onhand source grants` says what that loses")
+    if companies:
+        lines.append(f"expand: {{company: {json.dumps(list(companies), ensure_ascii=False)}}}")
+    for (file, status), (table, column) in skeleton.statuses.items():
+        symbols = ", ".join(status_symbols(file, status))
+        codes = survey.codes.get((table, column))
+        said = ", ".join(f"{json.dumps(code, ensure_ascii=False)}: …" for code in codes) if codes else '"code": …'
+        lines += [
+            f"# {file}.sql can tell {status} from {table}.{column}, once its codes are mapped to",
+            f"# {symbols}:",
+            "# statuses:",
+            f"#   {file}:",
+            f"#     {status}: {{{said}}}",
+        ]
+    lines += [
+        "# deletions:          # what the delete of a row means: cancelled, archived, removed (default)",
+        "#   table: archived   # rows that a nightly job moves to a history table",
+        "# unique: {table: [[column, column]]}   # keys that hold and that the catalogue does not show",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def tables_of(text: str, source: SourceConfig) -> list[str]:
+    """Tables that one file's SQL reads, those that are joined first; every company's.  Raises InvalidInput."""
+    joined: list[str] = []
+    driving: list[str] = []
+    for select in selects(text, source):
+        for table in select.find_all(exp.Table):
+            (joined if isinstance(table.parent, exp.Join) else driving).append(table.name)
+    return list(dict.fromkeys([*joined, *driving]))
+
+
+def requalified(text: str, before: str, after: str) -> str:
+    """The SQL with another schema in front of its tables."""
+    if before == after:
+        return text
+    return re.sub(
+        rf"(?<![\w.'\"`\[])([\"`\[]?){re.escape(before)}([\"`\]]?)(?=\.\s*[\w\"`\[])", rf"\g<1>{after}\g<2>", text
+    )
+
+
+def _renamed(text: str, name: str, schema: str) -> str:
+    """A ready source.yaml under another name and schema, its comments kept."""
+    text = re.sub(r"(?m)^name:[ \t]*\S+", f"name: {name}", text)
+    return re.sub(r"(?m)^schema:[ \t]*\S+", f"schema: {json.dumps(schema)}", text)
+
+
+def _wanted(survey: Survey, ask: Ask, tables: Sequence[str]) -> Wanted:
+    return Wanted(
+        name=ask.name,
+        kind=survey.kind,
+        schema=survey.schema,
+        host=survey.at.host,
+        port=survey.at.port,
+        user=ask.user,
+        database=survey.at.database or survey.schema,
+        tables=tables,
+        taken={*ask.taken, *survey.taken},
+        writes=ask.writes,
+    )
+
+
+def _part(whole: Catalogue, tables: Collection[str]) -> Catalogue:
+    """The tables that the SQL reads, as `inspect` would write them, with the collations of the whole."""
+    part = {name: table for name, table in whole.tables.items() if name in set(tables)}
+    used = {column.collation for table in part.values() for column in table.columns.values()}
+    folds = {name: fold for name, fold in whole.folds.items() if name in used | {catalogues.SESSION_COLLATION}}
+    return Catalogue(kind=whole.kind, schema=whole.schema, tables=part, folds=folds)
+
+
+def _without_key(catalogue: Catalogue, tables: Sequence[str]) -> list[str]:
+    return [
+        f"{catalogue.schema}.{name} has no primary key: a row without a key has no identity; ask for one"
+        for name in tables
+        if name in catalogue.tables and not catalogue.tables[name].primary
+    ]

@@ -1,0 +1,246 @@
+"""What a database says of itself before anything of onhand's is there: tables, keys, sizes, names that are taken.
+
+Only the catalogue is read, and of a status column the codes that occur; no table is scanned beyond that.
+"""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+import psycopg
+import pymysql
+from psycopg import sql
+
+from schemas.errors import EnvironmentFault, InvalidInput
+from schemas.secrets import resolve
+from streams.connect import preflight_mariadb, preflight_postgres
+from streams.connect.catalogue import read_catalogue, session
+from streams.connect.preflight import Target
+from streams.core.mapping.catalogue import Catalogue
+
+KINDS = {
+    "postgres": "postgres",
+    "postgresql": "postgres",
+    "mariadb": "mariadb",
+    "mysql": "mariadb",
+    "sqlserver": "sqlserver",
+    "mssql": "sqlserver",
+    "oracle": "oracle",
+}
+PORTS = {"postgres": 5432, "mariadb": 3306, "sqlserver": 1433, "oracle": 1521}
+MAX_CODES = 40
+"""A column with more different values is no status."""
+_SYSTEM_SCHEMAS = ("information_schema", "mysql", "performance_schema", "sys", "pg_catalog", "pg_toast")
+
+_FOREIGN_POSTGRES = """
+SELECT r.relname AS table, t.relname AS target,
+       (SELECT array_agg(a.attname::text ORDER BY k.n) FROM unnest(f.conkey) WITH ORDINALITY AS k(attnum, n)
+          JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.attnum) AS columns,
+       (SELECT array_agg(a.attname::text ORDER BY k.n) FROM unnest(f.confkey) WITH ORDINALITY AS k(attnum, n)
+          JOIN pg_attribute a ON a.attrelid = f.confrelid AND a.attnum = k.attnum) AS target_columns
+  FROM pg_constraint f JOIN pg_class r ON r.oid = f.conrelid JOIN pg_class t ON t.oid = f.confrelid
+  JOIN pg_namespace n ON n.oid = r.relnamespace
+ WHERE f.contype = 'f' AND n.nspname = %s AND t.relnamespace = r.relnamespace ORDER BY 1, f.conname
+"""
+
+_FOREIGN_MARIADB = """
+SELECT table_name AS 'table', referenced_table_name AS target,
+       GROUP_CONCAT(column_name ORDER BY ordinal_position SEPARATOR '\n') AS columns,
+       GROUP_CONCAT(referenced_column_name ORDER BY ordinal_position SEPARATOR '\n') AS target_columns
+  FROM information_schema.key_column_usage
+ WHERE table_schema = %s AND referenced_table_schema = table_schema
+ GROUP BY table_name, constraint_name, referenced_table_name ORDER BY 1, constraint_name
+"""
+
+_ROWS_POSTGRES = """
+SELECT c.relname AS table, greatest(c.reltuples, coalesce(s.n_live_tup, 0))::bigint AS rows
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
+ WHERE n.nspname = %s AND c.relkind IN ('r', 'p')
+"""
+
+_SCHEMAS_POSTGRES = """
+SELECT n.nspname AS schema FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname <> 'information_schema'
+ GROUP BY 1 ORDER BY count(*) DESC, 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """A declared reference between two tables of the schema."""
+
+    table: str
+    columns: tuple[str, ...]
+    target: str
+    target_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """One schema of one database, as `init` found it."""
+
+    kind: str
+    at: Target
+    """Password never shown."""
+    catalogue: Catalogue
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    rows: Mapping[str, int] = field(default_factory=dict)
+    """Table → about how many rows; a table that was never analyzed is not there."""
+    time_zone: str = "UTC"
+    taken: frozenset[str] = frozenset()
+    """Slots and publications of the server, and server ids, as text: a new source needs others."""
+    codes: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """(table, status column) → the codes that occur."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about how this was found."""
+
+    @property
+    def schema(self) -> str:
+        return self.catalogue.schema
+
+
+def parse_dsn(text: str, kind: str | None = None) -> tuple[str, Target]:
+    """(kind, where) of `postgresql://user:password@host:port/database`; `${env:…}` in it is resolved.
+
+    Raises InvalidInput, which never repeats the text: it may hold a password.
+    """
+    parts = urlsplit(resolve(text, ()))
+    found = KINDS.get(kind or parts.scheme)
+    if found is None:
+        known = "postgresql://, mariadb://, sqlserver://, oracle://"
+        raise InvalidInput(f"--dsn begins with {parts.scheme or 'nothing'}://, which is no database: {known}")
+    try:
+        port = parts.port or PORTS[found]
+    except ValueError:
+        raise InvalidInput("--dsn: the port is no number, or a / # ? @ of the password is not written as %…") from None
+    if not parts.hostname:
+        raise InvalidInput(f"--dsn names no host: {parts.scheme}://user@host:{port}/database")
+    target = Target(
+        host=parts.hostname,
+        port=port,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        database=unquote(parts.path.lstrip("/")),
+    )
+    return found, target
+
+
+def survey(kind: str, at: Target, schema: str | None = None) -> Survey:
+    """Read a PostgreSQL or MariaDB database.  Raises EnvironmentFault, InvalidInput."""
+    try:
+        return _postgres(at, schema) if kind == "postgres" else _mariadb(at, schema or at.database or None)
+    except (psycopg.Error, pymysql.Error) as error:
+        reason = " ".join(str(error.args[-1] if error.args else error).split())
+        raise EnvironmentFault(f"database {at.name}: {reason}; correct --dsn or start it") from None
+
+
+def with_codes(found: Survey, columns: Sequence[tuple[str, str]]) -> Survey:
+    """The same, knowing which codes occur in these columns (table, column); big tables are sampled."""
+    codes: dict[tuple[str, str], tuple[str, ...]] = {}
+    with session(found.kind, _in_schema(found)) as cursor:
+        mark = '"' if found.kind == "postgres" else "`"
+        for table, column in columns:
+            place = ".".join(f"{mark}{name}{mark}" for name in (found.schema, table))
+            inner = f"SELECT {mark}{column}{mark} AS c FROM {place} LIMIT 200000"
+            cursor.execute(f"SELECT DISTINCT c FROM ({inner}) AS t WHERE c IS NOT NULL LIMIT {MAX_CODES + 1}")
+            values = sorted(str(row[0]).strip() for row in cursor.fetchall())
+            if len(values) <= MAX_CODES:
+                codes[table, column] = tuple(values)
+    return Survey(**{**{name: getattr(found, name) for name in Survey.__slots__}, "codes": codes})
+
+
+def _in_schema(found: Survey) -> Target:
+    if found.kind == "postgres":
+        return found.at
+    return Target(found.at.host, found.at.port, found.at.user, found.at.password, found.schema)
+
+
+def _postgres(at: Target, schema: str | None) -> Survey:
+    notes = []
+    with preflight_postgres.connection(at) as database:
+        schemas = [row["schema"] for row in database.execute(_SCHEMAS_POSTGRES)]
+        if schema is None:
+            if not schemas:
+                raise InvalidInput(f"database {at.name}: no tables that {at.user} can see; name another with --dsn")
+            schema, *others = schemas
+            if others:
+                notes.append(f"schema {schema} has the most tables; there are also {', '.join(others)} (--schema)")
+        elif schema not in schemas:
+            raise InvalidInput(f"database {at.name}: no tables in schema {schema} (there are: {', '.join(schemas)})")
+        foreign = tuple(
+            ForeignKey(row["table"], tuple(row["columns"]), row["target"], tuple(row["target_columns"]))
+            for row in database.execute(_FOREIGN_POSTGRES, [schema])
+        )
+        rows = {row["table"]: row["rows"] for row in database.execute(_ROWS_POSTGRES, [schema]) if row["rows"] >= 0}
+        taken = {row["name"] for row in database.execute("SELECT slot_name::text AS name FROM pg_replication_slots")}
+        taken |= {row["name"] for row in database.execute("SELECT pubname::text AS name FROM pg_publication")}
+        zone = database.execute(sql.SQL("SELECT current_setting('TimeZone') AS zone")).fetchone()
+    time_zone = _zone(str(zone["zone"]) if zone else "UTC", notes)
+    with session("postgres", at) as cursor:
+        catalogue = read_catalogue(cursor, "postgres", schema)
+    return Survey("postgres", at, catalogue, foreign, rows, time_zone, frozenset(taken), notes=tuple(notes))
+
+
+def _mariadb(at: Target, schema: str | None) -> Survey:
+    notes = []
+    with closing(preflight_mariadb.connection(at)) as database:
+        counts: dict[str, int] = defaultdict(int)
+        for row in preflight_mariadb.rows(
+            database, "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
+        ):
+            if row["table_schema"] not in _SYSTEM_SCHEMAS:
+                counts[row["table_schema"]] += 1
+        schemas = sorted(counts, key=lambda name: (-counts[name], name))
+        if schema is None:
+            if not schemas:
+                raise InvalidInput(f"server {at.name}: no tables that {at.user} can see")
+            schema, *others = schemas
+            if others:
+                notes.append(f"database {schema} has the most tables; there are also {', '.join(others)} (--schema)")
+        elif schema not in counts:
+            raise InvalidInput(f"server {at.name}: no tables in {schema} (there are: {', '.join(schemas) or 'none'})")
+        foreign = tuple(
+            ForeignKey(
+                row["table"], tuple(row["columns"].split("\n")), row["target"], tuple(row["target_columns"].split("\n"))
+            )
+            for row in preflight_mariadb.rows(database, _FOREIGN_MARIADB, schema)
+        )
+        estimates = preflight_mariadb.rows(
+            database, "SELECT table_name, table_rows FROM information_schema.tables WHERE table_schema = %s", schema
+        )
+        rows = {row["table_name"]: int(row["table_rows"]) for row in estimates if row["table_rows"] is not None}
+        server = preflight_mariadb.rows(
+            database,
+            "SELECT @@global.server_id AS id, IF(@@global.time_zone = 'SYSTEM', @@system_time_zone, "
+            "@@global.time_zone) AS zone",
+        )[0]
+        time_zone = _zone(str(server["zone"]), notes)
+        taken = {str(server["id"]), *_replicas(database)}
+    with session("mariadb", Target(at.host, at.port, at.user, at.password, schema)) as cursor:
+        catalogue = read_catalogue(cursor, "mariadb", schema)
+    return Survey("mariadb", at, catalogue, foreign, rows, time_zone, frozenset(taken), notes=tuple(notes))
+
+
+def _replicas(database: preflight_mariadb.Connection) -> set[str]:
+    """Server ids of those that read the binlog now, as far as this user may know."""
+    try:
+        return {str(row["server_id"]) for row in preflight_mariadb.rows(database, "SHOW REPLICA HOSTS")}
+    except pymysql.Error:
+        return set()
+
+
+def _zone(name: str, notes: list[str]) -> str:
+    """The server's time zone when it has a name that means one."""
+    if name in ("+00:00", "GMT", "Etc/UTC"):
+        return "UTC"
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        notes.append(f"the server's time zone {name} has no name like Europe/Paris: source.yaml says UTC, mend it")
+        return "UTC"
+    return name
