@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, takewhile
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
@@ -90,11 +90,13 @@ class Kafka:
         ]
 
     def compact(self, topic: str, partition: int) -> None:
-        """Keep the last record of each key; those of the last hour stay."""
+        """Keep the last record of each key; those of the last hour stay, and take nothing's place (as in Kafka, whose
+        cleaner does not look at them: an owner may not have noticed them yet)."""
         log = self.logs[topic, partition]
-        last = {record.key: record.offset for record in log}
-        head = self._clock() // 1000 - HOUR_US // 1000
-        self.logs[topic, partition] = [r for r in log if last[r.key] == r.offset or r.timestamp > head]
+        hour_ago = self._clock() // 1000 - HOUR_US // 1000
+        old = list(takewhile(lambda record: record.timestamp <= hour_ago, log))
+        last = {record.key: record.offset for record in old}
+        self.logs[topic, partition] = [r for r in old if last[r.key] == r.offset] + log[len(old) :]
 
     def cut(self, topic: str, partition: int, low: int) -> None:
         """Retention."""
