@@ -10,6 +10,7 @@ from dataclasses import asdict
 import click
 
 from onhand.cli.output import json_option, show_json, show_rows
+from onhand.cli.source_grants import grants
 from onhand.cli.source_init import init
 from onhand.cli.source_operations import OPERATIONS
 from onhand.cli.source_parts import cluster, say, sources, timeout_option
@@ -30,6 +31,7 @@ from streams.connect.preflight import preflight
 from streams.connect.status import SourceStatus, observe
 from streams.core.log import control
 from streams.core.mapping.mapping import load_mapping
+from streams.core.mapping.text import read_text
 
 names_argument = click.argument("names", nargs=-1, metavar="[NAME]...")
 
@@ -228,7 +230,12 @@ def _switch_mapping(settings: Settings, one: Source) -> None:
     mapping = load_mapping(one.folder).fingerprint
     if (lane_fingerprint(settings.kafka, one.name) or mapping) == mapping:
         return
-    switch = control.Control(action=control.Action.MAPPING, fingerprint=mapping.hex(), why="onhand source apply")
+    switch = control.Control(
+        action=control.Action.MAPPING,
+        fingerprint=mapping.hex(),
+        why="onhand source apply",
+        text=read_text(one.folder),
+    )
     offset = send_control(settings.kafka, one.name, switch)
     say(f"{one.name}: the mapping has changed; it counts from {one.topic} offset {offset} on")
 
@@ -258,7 +265,7 @@ def _short(one: SourceStatus) -> str:
     return " ".join(f"{key}={value}" for key, value in one.database.items() if value is not None)
 
 
-for _command in (*OPERATIONS, init):
+for _command in (*OPERATIONS, init, grants):
     source.add_command(_command)
 if importlib.util.find_spec("onhand.cli.source_mapping"):
     for _command in vars(importlib.import_module("onhand.cli.source_mapping")).values():

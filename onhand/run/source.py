@@ -11,6 +11,7 @@ from schemas.registry import connected_codec
 from streams.agents.lane import LaneWorker
 from streams.agents.runtime.tuning import Tuning
 from streams.core.mapping.mapping import load_mapping
+from streams.core.mapping.text import read_text
 
 
 def run(settings: Settings, name: str) -> int:
@@ -26,6 +27,7 @@ def run(settings: Settings, name: str) -> int:
     worker = LaneWorker(
         name,
         mapping,
+        read_text(folder),
         codec,
         kafka=settings.kafka,
         data_dir=settings.data_dir,

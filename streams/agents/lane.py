@@ -10,6 +10,7 @@ from streams.agents.runtime.tuning import Tuning
 from streams.agents.runtime.worker import StageWorker
 from streams.core.lane.stage import LaneStage
 from streams.core.mapping.model import Mapping
+from streams.core.mapping.text import compile_text
 
 
 class LaneWorker:
@@ -19,6 +20,7 @@ class LaneWorker:
         self,
         source: str,
         mapping: Mapping,
+        text: bytes,
         codec: Codec,
         *,
         kafka: str,
@@ -27,11 +29,12 @@ class LaneWorker:
         replication: int = 1,
         tuning: Tuning | None = None,
     ) -> None:
-        """Raises InvalidInput and EnvironmentFault as `StageWorker` does."""
+        """`mapping` and its packed `text` are the folder's.  Raises InvalidInput and EnvironmentFault as `StageWorker`
+        does."""
         self._stages: list[LaneStage] = []
 
         def stage() -> LaneStage:
-            built = LaneStage(source, mapping, codec.encode)
+            built = LaneStage(source, mapping, codec.encode, text=text, compile_text=compile_text)
             self._stages = [built]
             return built
 

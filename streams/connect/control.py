@@ -9,12 +9,20 @@ from streams.connect.folder import log_topic
 from streams.core.log.control import Control, encode_control
 
 TIMEOUT_S = 15.0
+RECORD_BYTES = 4 << 20
+"""A mapping's text, in base64, goes into one record."""
 
 
 def send_control(bootstrap: str, source: str, control: Control) -> int:
     """Write the record and answer its offset.  Raises EnvironmentFault when the log does not take it."""
     producer = Producer(
-        {"bootstrap.servers": bootstrap, "acks": "all", "message.timeout.ms": int(TIMEOUT_S * 1000), "log_level": 2}
+        {
+            "bootstrap.servers": bootstrap,
+            "acks": "all",
+            "message.timeout.ms": int(TIMEOUT_S * 1000),
+            "message.max.bytes": RECORD_BYTES,
+            "log_level": 2,
+        }
     )
     offsets: list[int] = []
     errors: list[KafkaError] = []

@@ -26,6 +26,7 @@ ACTIONS = {
     "status-unmapped": "correct the code at the source, or add it under `statuses` in source.yaml and apply the source",
     "shipment-without-order": "give the shipment an order at the source, or leave it out with WHERE",
     "mapping-not-applied": "run `onhand source apply` for this source, or put the old files back and restart its lane",
+    "mapping-refused": "check the folder with the lane's own release (`onhand source check`), then apply it again",
     "snapshot-required": "run `onhand source resnapshot` for this source",
     "snapshot-incomplete": "grant SELECT and include the table, then resnapshot; or `onhand source release` as it is",
     "sweep-waits": "check the table; `onhand source release` withdraws the rows that are no longer there",

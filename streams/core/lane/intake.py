@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from schemas.errors import Fatal
+from schemas.errors import Fatal, InvalidInput
+from streams.core.lane.applied import Applied
 from streams.core.lane.bad_rows import skus_of
 from streams.core.lane.faults import Target, load_exception, load_target
 from streams.core.lane.fold import Entry, Fold
@@ -17,7 +18,7 @@ from streams.core.lane.waiting import enqueue, key_queue, queued, table_queue
 from streams.core.log.control import CONTROL_KEY, Action, Control
 from streams.core.log.event import ROW, Event, Kind, Notification, decode_event
 from streams.core.log.snapshot import completes_initial, starts_initial
-from streams.core.mapping.model import RowError
+from streams.core.mapping.model import Mapping, RowError
 from streams.core.unit import InputRecord
 
 INLINE_TRUNCATE = 1000
@@ -35,6 +36,7 @@ class Identity(NamedTuple):
     source: str
     fingerprint: bytes
     opened_us: int
+    applied: Applied
 
 
 class Intake:
@@ -47,6 +49,8 @@ class Intake:
         """Mapped rows applied."""
         self.poisoned = 0
         """Records that could not be read."""
+        self.switch: tuple[Mapping, bytes] | None = None
+        """The mapping that counts from the end of this unit on, and its text."""
 
     def take(self, event: Event) -> None:
         """Raises Fatal when the log switches to a mapping this process does not have."""
@@ -58,7 +62,7 @@ class Intake:
         elif kind is Kind.NOTIFICATION and event.notification is not None:
             self._notice(event.notification, event.offset)
         elif kind is Kind.CONTROL and event.control is not None:
-            self._control(event.control, event.written_us)
+            self._control(event.control, event.offset, event.written_us)
         elif kind is Kind.POISON:
             self._poison(event)
 
@@ -281,21 +285,36 @@ class Intake:
 
     # -- what a person or a tool says
 
-    def _control(self, control: Control, written_us: int) -> None:
+    def _control(self, control: Control, offset: int, written_us: int) -> None:
         memo = self._fold.memo
         if control.action is Action.RESTATE:
             memo.restating, memo.restating_since = b"s", None
         elif control.action is Action.MAPPING:
-            mine = self._identity.fingerprint.hex()
-            if control.fingerprint != mine and written_us > self._identity.opened_us - RESTART_MARGIN_US:
-                raise Fatal(
-                    f"source {self._identity.source}: the log switches to mapping {control.fingerprint[:12]}, this "
-                    f"process has {mine[:12]}; it is started again with the files of the folder"
-                )
+            self._switch(control, offset, written_us)
         elif control.action is Action.RELEASE:
             self._release(control.id)
         else:
             self._retry_or_close(control.id, give_up=control.action is Action.CLOSE)
+
+    def _switch(self, control: Control, offset: int, written_us: int) -> None:
+        mine, source = self._identity.fingerprint.hex(), self._identity.source
+        if control.fingerprint == mine:
+            self.switch = None
+            return
+        if offset < self._fold.memo.history_until:
+            return  # a state that begins anew began with the newest mapping that is known
+        try:
+            told = self._identity.applied.told(control)
+        except InvalidInput as error:
+            self._fold.faults.open("mapping-refused", "source", f"this release refuses what was applied: {error}")
+            return
+        if told is not None:
+            self.switch = told
+        elif written_us > self._identity.opened_us - RESTART_MARGIN_US:
+            raise Fatal(
+                f"source {source}: the log switches to mapping {control.fingerprint[:12]}, this process has "
+                f"{mine[:12]}; it is started again with the files of the folder"
+            )
 
     def _release(self, identity: str) -> None:
         known = load_exception(self._fold.state, identity)

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
 
-from schemas.errors import Fatal
+from schemas.errors import Fatal, InvalidInput
 from schemas.intervals import is_over
+from streams.core.lane.applied import Applied, Compile
 from streams.core.lane.faults import closed_exceptions, load_exception
 from streams.core.lane.fold import Entry, Fold
 from streams.core.lane.intake import Identity, Intake
@@ -73,20 +75,32 @@ class LaneLimits:
 class LaneStage:
     """Implements `streams.core.unit.Stage` for one source."""
 
-    def __init__(self, source: str, mapping: Mapping, encode: Encode, limits: LaneLimits | None = None) -> None:
+    def __init__(
+        self,
+        source: str,
+        mapping: Mapping,
+        encode: Encode,
+        limits: LaneLimits | None = None,
+        *,
+        text: bytes = b"",
+        compile_text: Compile | None = None,
+    ) -> None:
+        """`mapping` is the folder's, `text` what it was compiled from; the lane works by the one that was applied."""
         self.name = f"lane-{source}"
         self.input_topic = f"cdc.{source}"
         self.sole_writer_of: frozenset[str] = frozenset()
         self.fingerprint = mapping.fingerprint
-        """Of the mapping that made the state: until the log switches to ours, another's."""
-        self._source, self._mapping = source, mapping
+        """Of the mapping that made the state."""
+        self._source, self._encode = source, encode
+        self._applied = Applied(mapping, text, compile_text)
         self._limits = limits or LaneLimits()
-        looked_up = {lookup.table for lookup in mapping.lookups}
-        self._entries = {name: Entry(table, name in looked_up) for name, table in mapping.tables.items()}
-        kits = any("components" in table.feeds for table in mapping.tables.values())
-        self._renderer = Renderer(source, encode, kits)
         self._memo = Memo(mapping.fingerprint)
+        self._mapping: Mapping
+        """The one that is worked by."""
+        self._entries: dict[str, Entry]
+        self._renderer: Renderer
         self._lookups: Lookups
+        self._work_by(mapping)
         self._load_fold: Fold | None = None
         self._waiting: set[bytes] = set()
         self._closed: list[str] = []
@@ -110,6 +124,7 @@ class LaneStage:
         if partition != 0:
             raise Fatal(f"{self.input_topic} has more than one partition: a source log is totally ordered, make it 1")
         self._opened_us = self._looked_us = now_us
+        self._work_by(self._applied.folder)
         if memo is None:
             self._memo = Memo(self._mapping.fingerprint, tables=self._new_tables(), history_until=end)
         else:
@@ -122,10 +137,10 @@ class LaneStage:
         if self._memo.history_until_us:
             self._memo.history_until, self._memo.history_until_us = end, 0
         self.fingerprint = self._memo.mapping
+        self._work_by(self._applied.kept(state, self.fingerprint) or self._applied.folder)
         self._events, self._first_offset = [], -1
         self._waiting = waiting_queues(state, self._memo.superseded)
         self._closed = closed_exceptions(state)
-        self._lookups = Lookups(self._mapping, self._load_live)
         return Settled(owed=(PROGRESS,), memo=dump_memo(self._memo), more=self._more())
 
     def work(self, state: View, records: Sequence[InputRecord], now_us: int) -> Settled:
@@ -135,9 +150,15 @@ class LaneStage:
             return Settled(memo=dump_memo(memo))
         self._look_at_clock(now_us)
         events = self._decoded(records)
+        told = None
+        if self._waits():
+            told = self._awaited(events, records)
+            if told is None:
+                return Settled(memo=dump_memo(memo))
+            self._work_by(told[0])
         fold = self._fold(state, now_us)
-        if memo.mapping != self._mapping.fingerprint and not self._switch(fold, events, records):
-            return Settled(memo=dump_memo(memo))
+        if told is not None:
+            self._switch(fold, told)
         snapshots = Snapshots(fold)
         intake = self._intake(fold, snapshots)
         consumed = cost = 0
@@ -162,6 +183,9 @@ class LaneStage:
                 break
             self._take_group(intake, snapshots, group)
             consumed, cost = group.end, cost + group_cost
+            if intake.switch is not None:
+                full = True
+                break
         if not full and records[-1].offset + 1 >= memo.history_until:
             memo.history_until = 0  # what is left is a transaction that has no end yet
         if not consumed:
@@ -170,6 +194,8 @@ class LaneStage:
         fold.settle()
         self._watch(intake.rows + intake.poisoned, fold.bad_rows + intake.poisoned)
         self._require_snapshot(fold, events[:consumed])
+        if intake.switch is not None:
+            self._switch(fold, intake.switch)
         self._events = events[consumed:]
         self._first_offset = self._events[0].offset if self._events else -1
         return self._close(fold, [], consumed, progress=False)
@@ -180,11 +206,13 @@ class LaneStage:
         intake = self._intake(fold, Snapshots(fold))
         owed: list[bytes] = []
         lists_before = outstanding(self._memo)
-        if self._memo.mapping != self._mapping.fingerprint:
-            detail = "its mapping files were changed and the log has not switched to them: its changes wait"
+        if self._memo.mapping != self._applied.folder.fingerprint:
+            goes_on = "its changes wait" if self._waits() else "the mapping that was applied last goes on"
+            detail = f"its mapping files were changed and the log has not switched to them: {goes_on}"
             fold.faults.open("mapping-not-applied", "source", detail, again=False)
         else:
             fold.faults.close_code("mapping-not-applied", "source")
+        if not self._waits():
             lists = WorkLists(fold, intake, self._version)
             lists.slice()
             owed = lists.owed
@@ -228,7 +256,7 @@ class LaneStage:
     def _waits_for(self) -> str:
         """What must happen before this lane can say all it knows; empty: nothing."""
         memo, look = self._memo, f"`onhand exceptions list --open --source {self._source}`"
-        if memo.mapping != self._mapping.fingerprint:
+        if self._waits():
             return f"its mapping's switch in the log: `onhand source apply {self._source}`"
         if memo.snapshot_required:
             return f"a snapshot: {look} says why"
@@ -252,7 +280,7 @@ class LaneStage:
         return None if fold is None else fold.load_live(reference)
 
     def _intake(self, fold: Fold, snapshots: Snapshots) -> Intake:
-        identity = Identity(self._source, self._mapping.fingerprint, self._opened_us)
+        identity = Identity(self._source, self._mapping.fingerprint, self._opened_us, self._applied)
         return Intake(fold, snapshots, self._waiting, identity, self._limits.truncate_hold_s * 1_000_000)
 
     def _decoded(self, records: Sequence[InputRecord]) -> list[Event]:
@@ -312,7 +340,7 @@ class LaneStage:
 
     def _more(self) -> bool:
         """Work lists stand still while the mapping waits for its switch."""
-        return self._memo.mapping == self._mapping.fingerprint and outstanding(self._memo)
+        return not self._waits() and outstanding(self._memo)
 
     # -- watching
 
@@ -383,21 +411,41 @@ class LaneStage:
     def _new_tables(self) -> dict[str, TableState]:
         return {name: TableState(entry.table.columns) for name, entry in self._entries.items()}
 
-    def _switch(self, fold: Fold, events: Sequence[Event], records: Sequence[InputRecord]) -> bool:
-        """Take this process's mapping over, once the log says so.  False: it does not yet."""
-        mine = self._mapping.fingerprint.hex()
-        authorised = any(
-            event.control is not None and event.control.action is Action.MAPPING and event.control.fingerprint == mine
-            for event in events
-        )
-        if not authorised:
-            if len(records) >= SWITCH_RECORDS:
-                raise Fatal(
-                    f"source {self._source}: its mapping files were changed and not applied, and {len(records)} "
-                    f"changes wait; run `onhand source apply {self._source}`, or put the old files back"
-                )
-            return False
+    def _work_by(self, mapping: Mapping) -> None:
+        """Everything that depends on a mapping is made for this one."""
+        self._mapping = mapping
+        looked_up = {lookup.table for lookup in mapping.lookups}
+        self._entries = {name: Entry(table, name in looked_up) for name, table in mapping.tables.items()}
+        kits = any("components" in table.feeds for table in mapping.tables.values())
+        self._renderer = Renderer(self._source, self._encode, kits)
+        self._lookups = Lookups(mapping, self._load_live)
+
+    def _waits(self) -> bool:
+        """Nobody can say which mapping made the state: a release before kept no text, and the folder has another."""
+        return self._memo.mapping != self._mapping.fingerprint
+
+    def _awaited(self, events: Sequence[Event], records: Sequence[InputRecord]) -> tuple[Mapping, bytes] | None:
+        """The switch that a lane waits for; None: it has not come yet."""
+        for event in events:
+            if event.control is not None and event.control.action is Action.MAPPING:
+                with suppress(InvalidInput):
+                    told = self._applied.told(event.control)
+                    if told is not None:
+                        return told
+        if len(records) >= SWITCH_RECORDS:
+            raise Fatal(
+                f"source {self._source}: its mapping files were changed and not applied, and {len(records)} "
+                f"changes wait; run `onhand source apply {self._source}`, or put the old files back"
+            )
+        return None
+
+    def _switch(self, fold: Fold, told: tuple[Mapping, bytes]) -> None:
+        """From here on this mapping counts."""
         memo = self._memo
+        mapping, text = told
+        self._work_by(mapping)
+        self._applied.count(fold.state, text)
+        fold.faults.close_code("mapping-refused", "source")
         tables = self._new_tables()
         unknown = [name for name, table in tables.items() if self._unlike(memo.tables.get(name), table)]
         for name, table in tables.items():
@@ -408,14 +456,13 @@ class LaneStage:
             if name in unknown:
                 known.columns, known.generation = table.columns, known.generation + 1
                 known.load_from, known.seen = known.generation, 0
-        memo.tables, memo.mapping = tables, self._mapping.fingerprint
+        memo.tables, memo.mapping = tables, mapping.fingerprint
         self.fingerprint = memo.mapping
         memo.silent = memo.deferred = True
         memo.stored = None
         memo.snapshot_in = memo.snapshot_in and not unknown
         memo.indexing, memo.evaluating, memo.restating = b"r", None, None
         memo.sweeping = tuple(item for item in memo.sweeping if item[0] in tables)
-        self._lookups.forget()
         if unknown:
             memo.snapshot, memo.snapshot_required = None, True
             fold.faults.open(
@@ -424,7 +471,6 @@ class LaneStage:
                 f"the new mapping needs columns of {', '.join(sorted(unknown))} that the store does not have",
                 again=False,
             )
-        return True
 
     @staticmethod
     def _unlike(known: TableState | None, table: TableState) -> bool:

@@ -27,7 +27,7 @@ class Action(StrEnum):
     RESTATE = "restate"
     """Send every live balance, item, location and order part again."""
     MAPPING = "mapping"
-    """From here on the mapping with `fingerprint` counts."""
+    """From here on the mapping with `fingerprint` counts; `text` is what it is compiled from."""
 
 
 class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -40,6 +40,8 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Hexadecimal fingerprint of the mapping, for mapping."""
     why: str = ""
     """For people."""
+    text: bytes = b""
+    """Packed text of the mapping (`streams.core.mapping.text`), for mapping; empty: of releases before."""
 
 
 _encoder = msgspec.json.Encoder()

@@ -1,0 +1,60 @@
+"""Which mapping a lane works by: the one that was applied, whatever its folder holds (DESIGN §3).
+
+Its text stands in the state under `a`, written in the unit in which it begins to count, so that whoever takes the lane
+over compiles the same.  A state of a release that kept none goes on with the folder's when that is the one; otherwise
+it waits for a switch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from schemas.errors import InvalidInput
+from streams.core.log.control import Control
+from streams.core.mapping.model import Mapping
+from streams.core.unit import View
+
+TEXT = b"a"
+
+Compile = Callable[[bytes], Mapping]
+"""Packed text → the mapping.  Raises InvalidInput."""
+
+
+class Applied:
+    """The folder's mapping, and how any other one is had."""
+
+    def __init__(self, folder: Mapping, text: bytes, compile_text: Compile | None) -> None:
+        """Without `text` and `compile_text` nothing is kept, and only the folder's mapping can be worked by."""
+        self.folder, self._text, self._compile = folder, text, compile_text
+
+    def kept(self, state: View, fingerprint: bytes) -> Mapping | None:
+        """The mapping of this fingerprint, for a lane that opens; its text is in the state afterwards.  None: it is
+        neither the folder's nor kept, or this release refuses it."""
+        if fingerprint == self.folder.fingerprint:
+            self.count(state, self._text)
+            return self.folder
+        text = state.get(TEXT)
+        if text is None or self._compile is None:
+            return None
+        try:
+            found = self._compile(text)
+        except InvalidInput:
+            return None
+        return found if found.fingerprint == fingerprint else None
+
+    def told(self, control: Control) -> tuple[Mapping, bytes] | None:
+        """What a switch in the log tells to work by, and its text; None: neither the record nor the folder has it.
+
+        Raises InvalidInput for a text that this release refuses.
+        """
+        if control.fingerprint == self.folder.fingerprint.hex():
+            return self.folder, self._text
+        if not control.text or self._compile is None:
+            return None
+        return self._compile(control.text), control.text
+
+    @staticmethod
+    def count(state: View, text: bytes) -> None:
+        """From here on the mapping of this text counts."""
+        if text and state.get(TEXT) != text:
+            state.put(TEXT, text)
