@@ -14,6 +14,7 @@ from onhand.cli.source_grants import grants
 from onhand.cli.source_init import init
 from onhand.cli.source_operations import OPERATIONS
 from onhand.cli.source_parts import cluster, say, sources, timeout_option
+from onhand.cli.source_try import try_
 from onhand.settings import Settings, load_settings
 from schemas.errors import EXIT_DIFFERENCES, EXIT_ENVIRONMENT, EXIT_INVALID, EXIT_OK, EXIT_RUNTIME, InvalidInput
 from streams.connect.apply import Outcome, apply_source, refusal
@@ -265,7 +266,7 @@ def _short(one: SourceStatus) -> str:
     return " ".join(f"{key}={value}" for key, value in one.database.items() if value is not None)
 
 
-for _command in (*OPERATIONS, init, grants):
+for _command in (*OPERATIONS, init, grants, try_):
     source.add_command(_command)
 if importlib.util.find_spec("onhand.cli.source_mapping"):
     for _command in vars(importlib.import_module("onhand.cli.source_mapping")).values():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from onhand.settings import Settings, load_settings
 from schemas.errors import EXIT_OK, InvalidInput
 from streams.connect.folder import NAME, source_names
 from streams.connect.init.catalogue_file import QUERIES, read_file
+from streams.connect.init.connector import NAMES
 from streams.connect.init.propose import Ask, Proposal, from_ready, propose
 from streams.connect.init.ready import FITS, MENTIONED
 from streams.connect.init.survey import KINDS, Survey, parse_dsn, survey
@@ -77,11 +79,15 @@ def init(
         name=name,
         user=user or f"onhand_{name.replace('-', '_')}",
         writes=not without_write,
-        taken=_taken(settings, name),
+        taken=set().union(*(_names_of(settings, other).values() for other in _others(settings) if other != name)),
+        kept=_names_of(settings, name) if name in _others(settings) else {},
     )
     root = settings.connect_configs
     proposal = from_ready(found, ask, root, ready) if ready else propose(found, ask, root)
     written = _written(folder, proposal, force)
+    left = sorted(path.name for path in folder.glob("*.sql") if path.name not in written)
+    notes = [*proposal.notes, *([f"{', '.join(left)} of before stays: delete what is not meant"] if left else [])]
+    proposal = replace(proposal, notes=notes)
     if as_json:
         show_json(_document(name, found, proposal, written))
     else:
@@ -109,20 +115,17 @@ def _surveyed(dsn: str | None, kind: str | None, schema: str | None, catalogue: 
     return survey(of_dsn, at, schema)
 
 
-def _taken(settings: Settings, name: str) -> set[str]:
-    """Slots, publications and server ids of the other sources of this project."""
-    taken: set[str] = set()
-    known = source_names(settings.connect_configs) if settings.connect_configs.is_dir() else []
-    for other in known:
-        if other == name:
-            continue
-        try:
-            (source,) = sources(settings, [other])
-        except InvalidInput:
-            continue  # told when that source itself is asked for
-        keys = ("slot.name", "publication.name", "database.server.id")
-        taken |= {source.config[key] for key in keys if key in source.config}
-    return taken
+def _others(settings: Settings) -> list[str]:
+    return source_names(settings.connect_configs) if settings.connect_configs.is_dir() else []
+
+
+def _names_of(settings: Settings, name: str) -> dict[str, str]:
+    """Slot, publication and server id of a source of this project, as far as it can be read."""
+    try:
+        (source,) = sources(settings, [name])
+    except InvalidInput:
+        return {}  # told when that source itself is asked for
+    return {key: source.config[key] for key in NAMES if key in source.config}
 
 
 def _written(folder: Path, proposal: Proposal, force: bool) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from streams.connect.folder import log_topic
 from streams.connect.lint import CLASSES
@@ -15,6 +15,8 @@ HEARTBEAT = "onhand_heartbeat"
 SIGNAL = "onhand_signal"
 FIRST_SERVER_ID = 10_000
 SERVER_IDS = 50_000
+NAMES = ("slot.name", "publication.name", "database.server.id")
+"""Keys whose values no two connectors may share."""
 
 _ALL = {
     "signal.enabled.channels": "source",
@@ -74,6 +76,8 @@ class Wanted:
     """Slots, publications and server ids that other sources or the server use."""
     writes: bool = True
     """May its user write the heartbeat and the signal table?"""
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """Names that this source has already: its slot, publication, server id."""
 
 
 def connector_text(wanted: Wanted) -> str:
@@ -150,9 +154,9 @@ def _of_kind(wanted: Wanted) -> dict[str, str]:
         return {
             "database.dbname": wanted.database,
             "plugin.name": "pgoutput",
-            "slot.name": own,
+            "slot.name": wanted.kept.get("slot.name", own),
             "slot.drop.on.stop": "false",
-            "publication.name": own,
+            "publication.name": wanted.kept.get("publication.name", own),
             "publication.autocreate.mode": "disabled",
             "offset.mismatch.strategy": "trust_offset",
             "schema.include.list": _pattern(wanted.schema),
@@ -162,7 +166,7 @@ def _of_kind(wanted: Wanted) -> dict[str, str]:
         while str(server_id) in wanted.taken:
             server_id += 1
         return {
-            "database.server.id": str(server_id),
+            "database.server.id": wanted.kept.get("database.server.id", str(server_id)),
             "database.include.list": _pattern(wanted.schema),
             "snapshot.locking.mode": "minimal",
             **history,

@@ -34,6 +34,8 @@ class Ask:
     user: str
     writes: bool = True
     taken: Collection[str] = ()
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """Names that this source's connector.json has already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +83,24 @@ def from_ready(survey: Survey, ask: Ask, root: Path, ready: str) -> Proposal:
         raise InvalidInput(f"--from {ready} is for {source.kind}; this database is {survey.kind}")
     notes = list(survey.notes)
     files: dict[str, str] = {}
-    named: list[str] = []
+    joins: dict[str, set[str]] = {}
     there = {name.lower(): name for name in survey.catalogue.tables}
     for path in sorted(folder.glob("*.sql")):
         text = requalified(path.read_text(), source.schema_, survey.schema)
         tables = tables_of(text, source)
-        missing = [name for name in tables if name.lower() not in there]
+        missing = sorted(name for name in tables if name.lower() not in there)
         if missing and path.stem != "postings":
             notes.append(f"{path.name} is left out: the database has no {', '.join(missing)}")
             continue
         files[path.name] = text
-        named += [there[name.lower()] for name in tables if name.lower() in there]
+        for name, joined in tables.items():
+            if name.lower() in there:
+                known = {there[other.lower()] for other in joined if other.lower() in there}
+                joins.setdefault(there[name.lower()], set()).update(known)
     files |= {f"examples/{path.name}": path.read_text() for path in sorted(folder.glob("examples/*.json"))}
     files[sources.FILE] = _renamed((folder / sources.FILE).read_text(), ask.name, survey.schema)
-    files[CONNECTOR] = connector_text(_wanted(survey, ask, tuple(dict.fromkeys(named))))
-    files[catalogues.FILE] = _part(survey.catalogue, survey.catalogue.tables if source.expand else named).dump()
+    files[CONNECTOR] = connector_text(_wanted(survey, ask, joined_first(joins)))
+    files[catalogues.FILE] = _part(survey.catalogue, survey.catalogue.tables if source.expand else joins).dump()
     every = fits(root, survey.catalogue)
     notes += [
         f"{ready}: the database has no {', '.join(one.missing)}" for one in every if one.name == ready and one.missing
@@ -135,14 +140,32 @@ def source_text(survey: Survey, ask: Ask, skeleton: Skeleton, companies: Sequenc
     return "\n".join(lines) + "\n"
 
 
-def tables_of(text: str, source: SourceConfig) -> list[str]:
-    """Tables that one file's SQL reads, those that are joined first; every company's.  Raises InvalidInput."""
-    joined: list[str] = []
-    driving: list[str] = []
+def tables_of(text: str, source: SourceConfig) -> dict[str, set[str]]:
+    """Every table that one file's SQL reads, all companies' → the tables its rows join.  Raises InvalidInput."""
+    found: dict[str, set[str]] = {}
     for select in selects(text, source):
-        for table in select.find_all(exp.Table):
-            (joined if isinstance(table.parent, exp.Join) else driving).append(table.name)
-    return list(dict.fromkeys([*joined, *driving]))
+        driving, *joined = [table.name for table in select.find_all(exp.Table, bfs=True)]
+        for name in (driving, *joined):
+            found.setdefault(name, set())
+        found[driving] |= {*joined} - {driving}
+    return found
+
+
+def joined_first(joins: Mapping[str, set[str]]) -> tuple[str, ...]:
+    """The tables in the order in which a snapshot should read them; tables that join each other as they come."""
+    ordered: list[str] = []
+    begun: set[str] = set()
+
+    def visit(name: str) -> None:
+        if name not in begun:
+            begun.add(name)
+            for other in sorted(joins.get(name, ())):
+                visit(other)
+            ordered.append(name)
+
+    for name in joins:
+        visit(name)
+    return tuple(ordered)
 
 
 def requalified(text: str, before: str, after: str) -> str:
@@ -172,6 +195,7 @@ def _wanted(survey: Survey, ask: Ask, tables: Sequence[str]) -> Wanted:
         tables=tables,
         taken={*ask.taken, *survey.taken},
         writes=ask.writes,
+        kept=ask.kept,
     )
 
 

@@ -11,7 +11,7 @@ import sqlglot
 from sqlglot import exp
 
 from schemas.errors import InvalidInput
-from streams.connect.init.skeleton import DIALECTS
+from streams.connect.statements import DIALECTS
 from streams.core.mapping import source as sources
 from streams.core.mapping.catalogue import Catalogue
 from streams.core.mapping.source import SourceConfig, load_source

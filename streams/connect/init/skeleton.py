@@ -5,16 +5,13 @@ Pure.  The best candidates stand as SQL that compiles; the others, and every col
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlglot.dialects.dialect import Dialect
-
 from streams.connect.init.candidates import MOMENTS, Candidate, Finder, Role, best
+from streams.connect.statements import quoted
 from streams.core.mapping.catalogue import Column, Kind, Table
 
-DIALECTS = {"postgres": "postgres", "mariadb": "mysql", "sqlserver": "tsql", "oracle": "oracle"}
 MAX_ALTERNATIVES = 3
 FILES = ("postings.sql", "items.sql", "locations.sql", "orders.sql", "order_lines.sql")
 
@@ -50,7 +47,6 @@ class Writer:
         """`${company}` where tables repeat per company, else empty."""
         self.kind = finder.survey.kind
         self.schema = finder.survey.schema
-        self._words = frozenset(Dialect.get_or_raise(DIALECTS[self.kind]).tokenizer_class.KEYWORDS)
         self._joined: list[str] = []
         self._driving: list[str] = []
 
@@ -361,14 +357,7 @@ class Writer:
         return f"{self._name(schema)}.{self._name(name)}"
 
     def _name(self, name: str) -> str:
-        simple = r"[A-Z_][A-Z0-9_]*" if self.kind == "oracle" else r"[a-z_][a-z0-9_]*"
-        if self.kind in ("sqlserver", "mariadb"):
-            simple = r"[A-Za-z_][A-Za-z0-9_]*"
-        if re.fullmatch(simple, name) and name.upper() not in self._words:
-            return name
-        if self.kind == "mariadb":
-            return f"`{name}`"
-        return f"[{name}]" if self.kind == "sqlserver" else f'"{name}"'
+        return quoted(self.kind, name)
 
     def _said(self, one: Candidate) -> str:
         rows = "" if one.rows is None else f" (about {one.rows:,} rows)"

@@ -216,9 +216,11 @@ def _mariadb(at: Target, schema: str | None) -> Survey:
         rows = {row["table_name"]: int(row["table_rows"]) for row in estimates if row["table_rows"] is not None}
         server = preflight_mariadb.rows(
             database,
-            "SELECT @@global.server_id AS id, IF(@@global.time_zone = 'SYSTEM', @@system_time_zone, "
-            "@@global.time_zone) AS zone",
+            "SELECT @@global.server_id AS id, @@version AS version, "
+            "IF(@@global.time_zone = 'SYSTEM', @@system_time_zone, @@global.time_zone) AS zone",
         )[0]
+        if "mariadb" not in str(server["version"]).lower():
+            raise InvalidInput(f"server {at.name} is MySQL {server['version']}: init reads PostgreSQL and MariaDB")
         time_zone = _zone(str(server["zone"]), notes)
         taken = {str(server["id"]), *_replicas(database)}
     with session("mariadb", Target(at.host, at.port, at.user, at.password, schema)) as cursor:
