@@ -137,9 +137,9 @@ class Binder:
     def _posting(self, v: dict[str, Value]) -> list[str]:
         lines = [
             f"_s = {v['sku'].code}",
-            "if not _s or _s[0] == '~': bad_key('sku', _s)",
+            "if not _s or _s[0] in DOUBTFUL: check_key('sku', _s)",
             f"_w = {v['location'].code}",
-            "if not _w: bad_key('location', _w)",
+            "if not _w or _w[0] in BLANKS: check_key('location', _w)",
         ]
         bucket = v["bucket"]
         if isinstance(bucket.literal, str):
@@ -162,9 +162,9 @@ class Binder:
     def _component(self, v: dict[str, Value]) -> list[str]:
         return [
             f"_s = {v['sku'].code}",
-            "if not _s or _s[0] == '~': bad_key('sku', _s)",
+            "if not _s or _s[0] in DOUBTFUL: check_key('sku', _s)",
             f"_c = {v['component'].code}",
-            "if not _c or _c[0] == '~': bad_key('component', _c)",
+            "if not _c or _c[0] in DOUBTFUL: check_key('component', _c)",
             *self._quantity(v["quantity"]),
             "if _q <= 0 or _s == _c: bad_component(_s, _c, _q)",
             "out.append(new(ComponentRow, (_s, _c, _q)))",
@@ -174,7 +174,7 @@ class Binder:
         known = [f"sku=_s, name={self._plain(v.get('name'))}, unit={self._plain(v.get('unit'))}"]
         known.append(f"unit_digits={self._plain(v.get('unit_digits'))}")
         known.append(f"tracked={self._truth(v.get('tracked'))}, active={self._truth(v.get('active'))}")
-        lines = [f"_s = {v['sku'].code}", "if not _s or _s[0] == '~': bad_key('sku', _s)"]
+        lines = [f"_s = {v['sku'].code}", "if not _s or _s[0] in DOUBTFUL: check_key('sku', _s)"]
         if "backorder_limit" in v:
             lines += [f"_q = {self._number(v['backorder_limit'])}", "if _q is not None: fine_enough(_q)"]
             known.append("backorder_limit=_q")
@@ -184,7 +184,7 @@ class Binder:
         known = ", ".join(f"{name}={self._plain(v.get(name))}" for name in ("name", "kind", "time_zone"))
         return [
             f"_w = {v['location'].code}",
-            "if not _w: bad_key('location', _w)",
+            "if not _w or _w[0] in BLANKS: check_key('location', _w)",
             f"out.append(LocationPart(location=_w, {known}, active={self._truth(v.get('active'))}))",
         ]
 
@@ -192,11 +192,11 @@ class Binder:
         kind = {"orders": "header", "order_lines": "line", "shipments": "shipment"}[self.kind.name]
         lines = []
         for name in self.kind.required:
-            lines += [f"_{name} = {v[name].code}", f"if not _{name} or _{name}[0] == '~': bad_key({name!r}, _{name})"]
+            lines += [f"_{name} = {v[name].code}", f"if not _{name} or _{name}[0] in DOUBTFUL: check_key({name!r}, _{name})"]
         identity = [*self.kind.required]
         if kind == "shipment":
             lines += [f"_{name} = {self._plain(v.get(name))}" for name in ("order_id", "line_id")]
-            lines.append("if _order_id and _order_id[0] == '~': bad_key('order_id', _order_id)")
+            lines.append("if _order_id and _order_id[0] in DOUBTFUL: check_key('order_id', _order_id)")
             identity += ["order_id"]
         part_id = {"header": "_order_id", "line": "_line_id", "shipment": "_shipment_id + '/' + (_line_id or '')"}[kind]
         attributes = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import string
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -14,15 +15,20 @@ from streams.core.mapping.model import ComponentRow, OrderRow, Posting
 from streams.core.mapping.semantics import unmappable
 
 BUCKETS = {bucket.value: bucket for bucket in Bucket if bucket is not Bucket.UNKNOWN}
+BLANKS = string.whitespace + "\u00a0\u3000"
+DOUBTFUL = BLANKS + "~"
+"""What a key may begin with that is wrong; with a blank at its beginning it may be right."""
 _WHOLE_DIGITS = 29
 """Digits before the point that the contract's decimal(38, 9) holds."""
 _LIMIT = Decimal(10) ** _WHOLE_DIGITS
 
 
-def bad_key(name: str, value: str | None) -> None:
-    if not value:
-        raise unmappable(f"{name} is {'NULL' if value is None else 'empty'}")
-    raise unmappable(f"{name} {value!r} begins with ~, which is onhand's own")
+def check_key(name: str, value: str | None) -> None:
+    """Raises RowError for a text that names nothing; called for those that may: see `DOUBTFUL`."""
+    if not value or value.isspace():
+        raise unmappable(f"{name} is {'NULL' if value is None else 'blank' if value else 'empty'}")
+    if value[0] == "~":
+        raise unmappable(f"{name} {value!r} begins with ~, which is onhand's own")
 
 
 def bad_bucket(value: str | None) -> None:
@@ -93,7 +99,9 @@ RUNTIME: dict[str, Any] = {
     "LIMIT": _LIMIT,
     "MINUS_LIMIT": -_LIMIT,
     "read_day": dt.date.fromisoformat,
-    "bad_key": bad_key,
+    "BLANKS": BLANKS,
+    "DOUBTFUL": DOUBTFUL,
+    "check_key": check_key,
     "bad_bucket": bad_bucket,
     "bad_quantity": bad_quantity,
     "fine_enough": fine_enough,

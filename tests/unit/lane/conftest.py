@@ -14,6 +14,7 @@ from schemas.records import ExceptionRecord, ExceptionStatus
 from streams.core.lane.render import BALANCE_TOPIC, EXCEPTION_TOPIC, ORDER_PART_TOPIC
 from streams.core.lane.stage import LaneLimits, LaneStage
 from streams.core.log.control import Action, Control, encode_control
+from streams.core.mapping.model import Mapping
 from tests.memory import Durable, MemoryRuntime
 from tests.unit.lane.toy import Log, ToyMapping
 
@@ -68,12 +69,13 @@ class Lane:
 
     def __init__(
         self,
-        mapping: ToyMapping | None = None,
+        mapping: Mapping | None = None,
         limits: LaneLimits | None = None,
         batch: int = 50,
         durable: Durable | None = None,
     ) -> None:
-        self.mapping, self.limits = mapping or ToyMapping(), limits
+        self.mapping: Mapping = mapping or ToyMapping()
+        self.limits = limits
         self.log = Log()
         self.fed = 0
         self.runtime = MemoryRuntime(
