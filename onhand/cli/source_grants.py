@@ -63,7 +63,7 @@ def _seen(source: Source, dsn: str | None, writes: bool) -> Seen | None:
     if source.kind not in ("postgres", "mariadb"):
         return None
     if dsn is not None:
-        kind, at = parse_dsn(dsn)
+        kind, at = parse_dsn(dsn, secrets_dirs=[load_settings().secrets])
         if kind != source.kind:
             raise InvalidInput(f"--dsn is of {kind}, {source.name} of {source.kind}")
         return look(source, at, writes=writes)

@@ -74,7 +74,7 @@ def init(
         raise InvalidInput(f"{name}: a source is named by small letters, digits, _ and -, from a letter, at most 48")
     settings = load_settings()
     folder = settings.connect_configs / name
-    found = _surveyed(dsn, kind, schema, catalogue)
+    found = _surveyed(settings, dsn, kind, schema, catalogue)
     ask = Ask(
         name=name,
         user=user or f"onhand_{name.replace('-', '_')}",
@@ -101,10 +101,12 @@ def _query(kind: str | None, as_json: bool) -> str:
     return json.dumps({"kind": kind, "query": QUERIES[kind]}) if as_json else QUERIES[kind]
 
 
-def _surveyed(dsn: str | None, kind: str | None, schema: str | None, catalogue: Path | None) -> Survey:
+def _surveyed(
+    settings: Settings, dsn: str | None, kind: str | None, schema: str | None, catalogue: Path | None
+) -> Survey:
     if dsn is None and catalogue is None:
         raise InvalidInput("--dsn is missing: postgresql://user:${env:PASSWORD}@host:port/database (or --catalogue)")
-    of_dsn, at = parse_dsn(dsn, kind) if dsn else (kind or "", Target("", 0, "", "", ""))
+    of_dsn, at = parse_dsn(dsn, kind, [settings.secrets]) if dsn else (kind or "", Target("", 0, "", "", ""))
     if catalogue is not None:
         return read_file(catalogue, of_dsn, at, schema)
     if of_dsn not in ("postgres", "mariadb"):

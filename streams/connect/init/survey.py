@@ -10,14 +10,15 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
 
 import psycopg
 import pymysql
 from psycopg import sql
 
 from schemas.errors import EnvironmentFault, InvalidInput
-from schemas.secrets import resolve
+from schemas.secrets import REFERENCE, resolve
 from streams.connect import preflight_mariadb, preflight_postgres
 from streams.connect.catalogue import read_catalogue, session
 from streams.connect.preflight import Target
@@ -104,12 +105,12 @@ class Survey:
         return self.catalogue.schema
 
 
-def parse_dsn(text: str, kind: str | None = None) -> tuple[str, Target]:
-    """(kind, where) of `postgresql://user:password@host:port/database`; `${env:…}` in it is resolved.
+def parse_dsn(text: str, kind: str | None = None, secrets_dirs: Sequence[Path] = ()) -> tuple[str, Target]:
+    """(kind, where) of `postgresql://user:password@host:port/database`; `${env:…}`, `${file:…}` in it are resolved.
 
     Raises InvalidInput, which never repeats the text: it may hold a password.
     """
-    parts = urlsplit(resolve(text, ()))
+    parts = urlsplit(REFERENCE.sub(lambda found: quote(resolve(found[0], secrets_dirs), safe=""), text))
     found = KINDS.get(kind or parts.scheme)
     if found is None:
         known = "postgresql://, mariadb://, sqlserver://, oracle://"
