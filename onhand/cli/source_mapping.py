@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from onhand.cli.output import json_option, show_json, show_rows
 from onhand.cli.source_parts import sources
+from onhand.cli.source_record import record_example
 from onhand.settings import Settings, load_settings
 from schemas.errors import EXIT_DIFFERENCES, EXIT_INVALID, EXIT_OK, InvalidInput
 from schemas.registry import connected_codec
@@ -20,6 +21,7 @@ from streams.connect.audit import audit as run_audit
 from streams.connect.catalogue import read_catalogue, session
 from streams.connect.folder import source_names
 from streams.connect.lane_reading import LaneReader
+from streams.connect.live.record import Choice
 from streams.connect.mapping_trial import trial
 from streams.connect.preflight import Target, target
 from streams.core.mapping import catalogue as catalogues
@@ -205,19 +207,50 @@ def explain_mapping(name: str, code: bool, as_json: bool) -> None:
 
 @click.command()
 @_names
+@click.option("--record", "example", metavar="EXAMPLE", help="Make examples/EXAMPLE.json of live rows instead.")
+@click.option("--table", help="--record: rows of this table, in which a SELECT begins; by default of each of them.")
+@click.option("--key", "keys", multiple=True, metavar="VALUES", help="--record: this row, as 4711,1; repeatable.")
+@click.option("--where", metavar="SQL", help="--record: rows that meet a condition in the database's SQL.")
+@click.option("--rows", type=click.IntRange(1, 500), default=3, show_default=True, help="--record: at most, a table.")
+@click.option("--force", is_flag=True, help="--record: write over an example that is there.")
 @json_option
-def test(names: Sequence[str], as_json: bool) -> None:
-    """Check every mapping against its examples: rows in, postings and parts out.  Exit 10: one differs."""
+def test(
+    names: Sequence[str],
+    example: str | None,
+    table: str | None,
+    keys: Sequence[str],
+    where: str | None,
+    rows: int,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Check every mapping against its examples: rows in, postings and parts out.  Exit 10: one differs.
+
+    \b
+    Example:
+      onhand source test erp
+      onhand source test erp --record late --table ordlin --where "olreqd < 126001"
+      onhand source test erp --record split --table ordlin --key 4711,1 --key 4711,2
+
+    --record reads rows and all they join from the database, only reading, and expects what the mapping makes of them
+    today: read it before you believe it.  Texts that no key, quantity, date or status depends on are replaced.
+    """
+    if example is not None:
+        if len(names) != 1:
+            raise InvalidInput("--record makes an example of one source: name it")
+        choice = Choice(table, keys, where, rows)
+        record_example(load_settings(), names[0], example, choice, force, as_json)
+        return
     settings = load_settings()
-    rows: list[dict[str, Any]] = []
+    told: list[dict[str, Any]] = []
     failed = False
     for name, folder in _folders(settings, names):
         mapping = load_mapping(folder)
         for path in example_files(folder):
             found = check_example(mapping, path)
             failed |= bool(found)
-            rows += [{"source": name, "example": path.stem, "finding": line} for line in found or ["as expected"]]
+            told += [{"source": name, "example": path.stem, "finding": line} for line in found or ["as expected"]]
         if not example_files(folder):
-            rows.append({"source": name, "example": "", "finding": f"no {folder.name}/examples/*.json"})
-    show_rows(rows, ["source", "example", "finding"], as_json=as_json, empty="no sources")
+            told.append({"source": name, "example": "", "finding": f"no {folder.name}/examples/*.json"})
+    show_rows(told, ["source", "example", "finding"], as_json=as_json, empty="no sources")
     raise SystemExit(EXIT_DIFFERENCES if failed else EXIT_OK)

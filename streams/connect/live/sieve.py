@@ -44,7 +44,7 @@ class Sieve:
         self._mapping = mapping
         self._selects: dict[str, list[list[_Step]]] = {}
         for file, text in mapping.files.items():
-            for select in _selects(mapping, file, text):
+            for select in selects(mapping, file, text):
                 steps = list(self._steps(file, select))
                 if steps:
                     (table,) = (name for name, of in steps[0].mapping.tables.items() if of.drives)
@@ -85,7 +85,8 @@ class Sieve:
             yield _Step(Condition(at, condition.sql(dialect=DIALECTS[kind].parser)), made)
 
 
-def _selects(mapping: CompiledMapping, file: str, text: str) -> list[exp.Select]:
+def selects(mapping: CompiledMapping, file: str, text: str) -> list[exp.Select]:
+    """The SELECTs of one file of a mapping that compiles."""
     trees = [tree for tree in sqlglot.parse(text, read=DIALECTS[mapping.source.kind].parser) if tree is not None]
     try:
         return [select for tree in trees for select in branches(file, tree)]
