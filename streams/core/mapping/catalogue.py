@@ -33,23 +33,34 @@ class Kind(StrEnum):
     INSTANT = "instant"
     """A time stamp with a zone: Debezium sends it in UTC."""
     BOOL = "condition"
+    ENUM = "enum"
+    """A type of its own (PostgreSQL): equal to its labels, text only by a CAST."""
+    UUID = "uuid"
     OTHER = "unsupported type"
     NULL = "NULL"
 
 
 _TYPES: dict[Kind, tuple[str, ...]] = {
-    Kind.INT: ("smallint", "integer", "int", "bigint", "tinyint", "mediumint", "year"),
-    Kind.EXACT: ("numeric", "decimal"),
+    Kind.INT: ("smallint", "integer", "int", "bigint", "tinyint", "mediumint", "year", "bit"),
+    Kind.EXACT: ("numeric", "decimal", "money", "smallmoney", "NUMBER"),
     Kind.FLOAT: ("double precision", "double", "float", "real"),
     Kind.TEXT: (
         "character varying", "character", "varchar", "char", "text", "tinytext", "mediumtext", "longtext", "enum",
+        "nvarchar", "nchar", "VARCHAR2", "NVARCHAR2", "CHAR", "NCHAR",
     ),
     Kind.DATE: ("date",),
-    Kind.STAMP: ("timestamp without time zone", "datetime"),
-    Kind.INSTANT: ("timestamp with time zone", "timestamp"),
+    Kind.STAMP: ("timestamp without time zone", "datetime", "datetime2", "smalldatetime", "DATE", "TIMESTAMP"),
+    Kind.INSTANT: ("timestamp with time zone", "timestamp", "datetimeoffset", "TIMESTAMP WITH TIME ZONE"),
     Kind.BOOL: ("boolean",),
+    Kind.UUID: ("uuid", "uniqueidentifier"),
 }  # fmt: skip
+"""Oracle's own names are in upper case, as its catalogue has them: its DATE has a time of day.  SQL Server's
+`timestamp` is no time stamp: its catalogue says `rowversion` here."""
 KIND_OF = {name: kind for kind, names in _TYPES.items() for name in names}
+_PADDED = ("char", "character", "nchar", "CHAR", "NCHAR")
+_INTEGER_DIGITS = {"bit": 1, "tinyint": 3, "smallint": 5, "int": 10, "bigint": 19}
+_LONG_DIGITS = 18
+"""Oracle: whole numbers of up to so many digits come as integers, longer ones as text."""
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -66,15 +77,29 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unsigned: bool = False
     values: tuple[str, ...] = ()
     """Of an enum, in the order of its declaration, which is the order the database compares by."""
+    precision: int | None = None
+    """Digits of an exact number, where what is computed from it depends on them (SQL Server) or how it is sent
+    (Oracle); bits of a BIT (MariaDB)."""
 
     @property
     def kind(self) -> Kind:
+        if self.type == "enum" and self.collation is None:
+            return Kind.ENUM
+        if self.type == "bit" and (self.precision or 1) > 1:
+            return Kind.OTHER
+        if self.type == "NUMBER" and self.scale == 0 and (self.precision or 99) <= _LONG_DIGITS:
+            return Kind.INT
         return KIND_OF.get(self.type, Kind.OTHER)
+
+    @property
+    def digits(self) -> int | None:
+        """Precision of a number's type."""
+        return self.precision if self.kind == Kind.EXACT else _INTEGER_DIGITS.get(self.type)
 
     @property
     def padded(self) -> bool:
         """CHAR(n): trailing blanks carry no meaning."""
-        return self.type in ("char", "character")
+        return self.type in _PADDED
 
     @property
     def single(self) -> bool:
@@ -124,7 +149,7 @@ class Catalogue(msgspec.Struct, kw_only=True):
     """All tables of one source's schema that its mapping names, and how its collations compare."""
 
     kind: str
-    """postgres | mariadb"""
+    """postgres | mariadb | mysql | sqlserver | oracle"""
     schema: str
     tables: dict[str, Table]
     """By unqualified name."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import re
+import unicodedata
 from collections.abc import Callable
+
+from streams.core.mapping.model import RowError
 
 TEXTS_KEPT = 1 << 14
 """Codes and names that are compared are few: what they fold to is remembered."""
@@ -13,17 +16,59 @@ _PRIVATE = 0x100000
 """First private character of the last plane: stands for what folds to several characters."""
 
 
-def folder(table: dict[int, str]) -> Callable[[str], str]:
-    """Texts are equal under a MariaDB collation ⇔ equal after this; trailing blanks never count (PAD SPACE)."""
+def folder(table: dict[int, str], pads: bool = True) -> Callable[[str], str]:
+    """Texts are equal under a collation of MariaDB or MySQL ⇔ equal after this.
+
+    `pads`: trailing blanks do not count (PAD SPACE), as everywhere but in MySQL's utf8mb4_0900 collations.
+    """
+    trailing = " " if pads else ""
     plain = all(table.get(code, chr(code)) == chr(code).upper() for code in range(32, 127))
 
     @functools.lru_cache(TEXTS_KEPT)
     def fold(s: str) -> str:
         if plain and s.isascii() and s.isprintable():
-            return s.upper().rstrip(" ")
-        return "".join(table.get(min(code, _BEYOND), chr(code)) for code in map(ord, s)).rstrip(" ")
+            return s.upper().rstrip(trailing)
+        return "".join(table.get(min(code, _BEYOND), chr(code)) for code in map(ord, s)).rstrip(trailing)
 
     return fold
+
+
+_LATIN1 = re.compile(r"(?:SQL_)?Latin1_General(?:_CP[0-9]+)?(?:_[0-9]+)?_(?:(BIN2?)|(C[IS])_(A[IS]))(?:_SC|_UTF8)*")
+
+
+@functools.cache
+def latin1_folder(collation: str) -> Callable[[str], str] | None:
+    """Texts are equal under SQL Server's Latin1_General collations ⇔ equal after this; None: another collation.
+
+    Trailing blanks never count.  Beyond ASCII only Latin letters with one accent are certain: 'ß' equals 'ss' in some
+    of these collations and some characters weigh nothing, so such a text is a row error.
+    """
+    match = _LATIN1.fullmatch(collation)
+    if match is None:
+        return None
+    if match[1]:
+        return unpadded
+    folds_case, folds_accents = match[2] == "CI", match[3] == "AI"
+
+    @functools.lru_cache(TEXTS_KEPT)
+    def fold(s: str) -> str:
+        s = s.rstrip(" ")
+        if not s.isascii() or not s.isprintable():
+            letters = [_letter(c, s, collation) for c in s]
+            s = "".join(letters) if folds_accents else s
+        return s.upper() if folds_case else s
+
+    return fold
+
+
+def _letter(c: str, text: str, collation: str) -> str:
+    """The character without its accent."""
+    if c.isascii() and c.isprintable():
+        return c
+    base = unicodedata.normalize("NFD", c)
+    if len(base) != 2 or not (base[0].isascii() and base[0].isalpha()):
+        raise RowError("row-unmappable", f"{text!r}: what equals {c!r} under {collation} is not known")
+    return base[0]
 
 
 def unpadded(s: str) -> str:

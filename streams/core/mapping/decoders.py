@@ -147,7 +147,7 @@ def _values_of(fields: list[str]) -> Callable[[Any], tuple[Any, ...]]:
 
 
 def _type_of(column: Column) -> Any:
-    python = _PYTHON.get(column.kind, str)
+    python = bool if column.type == "bit" else _PYTHON.get(column.kind, str)
     return python | None if column.nullable and python is not Any else python
 
 

@@ -15,8 +15,8 @@ import sqlglot
 from sqlglot import exp
 
 from streams.core.mapping.catalogue import Kind, PartialKey, Table
+from streams.core.mapping.dialects import DIALECTS
 
-DIALECTS = {"postgres": "postgres", "mariadb": "mysql"}
 _TEXT_TYPES = (exp.DataType.Type.TEXT, exp.DataType.Type.VARCHAR)
 
 
@@ -74,7 +74,7 @@ def known(table: Table, declared: Declared) -> str:
 def required(key: PartialKey, table: Table, dialect: str) -> frozenset[str] | None:
     """The conditions of a key, as `plain` writes them; None: they are not understood."""
     try:
-        tree = sqlglot.parse_one(key.where, read=DIALECTS[dialect])
+        tree = sqlglot.parse_one(key.where, read=DIALECTS[dialect].parser)
     except sqlglot.errors.SqlglotError:
         return None
     return frozenset(plain(part, table, dialect) for part in conjuncts(tree))
@@ -85,7 +85,7 @@ def plain(node: exp.Expr, table: Table, dialect: str) -> str:
 
     PostgreSQL shows an index's predicate with parentheses and casts of its own: `((state)::text = 'live'::text)`.
     """
-    return node.copy().transform(_plain, table).sql(DIALECTS[dialect])
+    return node.copy().transform(_plain, table).sql(DIALECTS[dialect].parser)
 
 
 def _plain(node: exp.Expr, table: Table) -> exp.Expr:

@@ -24,8 +24,9 @@ from streams.core.mapping import problems, semantics
 from streams.core.mapping import source as sources
 from streams.core.mapping.catalogue import Catalogue, Table
 from streams.core.mapping.decoders import RowCodec
+from streams.core.mapping.dialects import DIALECTS
 from streams.core.mapping.files import file_kind, status_symbols
-from streams.core.mapping.join_keys import DIALECTS, Declared
+from streams.core.mapping.join_keys import Declared
 from streams.core.mapping.model import MANY, Evaluation, Lookup, LookupKey, LookupSource, RowError
 from streams.core.mapping.outputs import Binder
 from streams.core.mapping.problems import Problem, Refused
@@ -342,7 +343,7 @@ def _compile_file(
     program: Program, binder: Binder, file: str, text: str, found: list[Problem]
 ) -> list[tuple[Selected, frozenset[Bucket]]]:
     try:
-        trees = [tree for tree in sqlglot.parse(text, read=DIALECTS[program.catalogue.kind]) if tree is not None]
+        trees = [tree for tree in sqlglot.parse(text, read=DIALECTS[program.catalogue.kind].parser) if tree is not None]
     except sqlglot.errors.ParseError as error:
         at = error.errors[0] if error.errors else {}
         reason = str(at.get("description") or error).rstrip(".")

@@ -100,7 +100,7 @@ class Binder:
             return "a float has no exact value: CAST it to numeric or DECIMAL(p, s)"
         if value.unrounded:
             return "a quotient must be rounded: ROUND(a / b, n) or CAST(a / b AS DECIMAL(p, s))"
-        if value.padded and not select.expressions.mariadb:
+        if value.padded and not select.expressions.dialect.mysql_family:
             return "a CHAR(n) column carries its blanks: TRIM it"
         if value.kind == Kind.NULL:
             return "is always NULL" if rule in (Rule.KEY, Rule.BUCKET) else ""
@@ -112,7 +112,9 @@ class Binder:
             Rule.STATUS: (Kind.TEXT, Kind.INT),
             Rule.QUANTITY: (Kind.INT, Kind.EXACT),
             Rule.INT: (Kind.INT,),
-            Rule.CONDITION: (Kind.BOOL, Kind.INT) if select.expressions.mariadb else (Kind.BOOL,),
+            Rule.CONDITION: (Kind.BOOL,)
+            if select.expressions.dialect.kind == "postgres"
+            else (Kind.BOOL, Kind.INT, Kind.EXACT),
             Rule.DATE: (Kind.DATE,),
             Rule.MOMENT: (Kind.STAMP, Kind.INSTANT),
         }[rule]
@@ -192,7 +194,10 @@ class Binder:
         kind = {"orders": "header", "order_lines": "line", "shipments": "shipment"}[self.kind.name]
         lines = []
         for name in self.kind.required:
-            lines += [f"_{name} = {v[name].code}", f"if not _{name} or _{name}[0] in DOUBTFUL: check_key({name!r}, _{name})"]
+            lines += [
+                f"_{name} = {v[name].code}",
+                f"if not _{name} or _{name}[0] in DOUBTFUL: check_key({name!r}, _{name})",
+            ]
         identity = [*self.kind.required]
         if kind == "shipment":
             lines += [f"_{name} = {self._plain(v.get(name))}" for name in ("order_id", "line_id")]

@@ -18,6 +18,7 @@ from sqlglot import exp
 from streams.core.mapping import join_keys, problems
 from streams.core.mapping.catalogue import Catalogue, Column, Kind, Table
 from streams.core.mapping.expressions import Expressions, Names, Value, expressions_of
+from streams.core.mapping.expressions.value import Size
 from streams.core.mapping.join_keys import Choice, Declared, conjuncts
 from streams.core.mapping.model import Lookup
 from streams.core.mapping.problems import Problem, Refused
@@ -190,11 +191,11 @@ class Select:
         if not isinstance(node, exp.Table):
             problems.refuse(self.file, node, f"{type(node).__name__} in FROM: only tables")
         catalogue = self.program.catalogue
-        if node.db and node.db != catalogue.schema:
+        if node.db and not _same(node.db, catalogue.schema, bool(node.args["db"].quoted)):
             problems.refuse(self.file, node, f"table {node.db}.{node.name}: only schema {catalogue.schema} is captured")
         table = catalogue.tables.get(node.name)
-        if table is None and catalogue.kind == "postgres" and not node.this.quoted:
-            table = catalogue.tables.get(node.name.lower())
+        if table is None and not node.this.quoted:
+            table = catalogue.tables.get(self.expressions.dialect.unquoted(node.name))
         if table is None:
             problems.refuse(
                 self.file,
@@ -422,17 +423,13 @@ class Select:
 
     def _resolve(self, node: exp.Column) -> tuple[Source, Column]:
         name, alias = node.name, node.table
-        mariadb = self.program.catalogue.kind == "mariadb"
-
-        def same(a: str, b: str, exactly: bool) -> bool:
-            return a == b or (not exactly and a.lower() == b.lower())
-
+        exactly = bool(node.this.quoted) and not self.expressions.dialect.mysql_family
         found = [
             (source, column)
             for source in self.sources.values()
-            if not alias or same(source.alias, alias, False)
+            if not alias or _same(source.alias, alias)
             for column in source.table.columns.values()
-            if same(column.name, name, bool(node.this.quoted) and not mariadb)
+            if _same(column.name, name, exactly)
         ]
         if len(found) != 1:
             why = "is ambiguous: name its table" if found else "is not in catalog.json: mend the name, or inspect again"
@@ -447,6 +444,11 @@ class Select:
         return replace(_value_of(source, column), code=variable)
 
 
+def _same(a: str, b: str, exactly: bool = False) -> bool:
+    """One name, as it is written twice."""
+    return a == b or (not exactly and a.lower() == b.lower())
+
+
 def _value_of(source: Source, column: Column) -> Value:
     scale = column.scale if column.kind == Kind.EXACT else 0 if column.kind == Kind.INT else None
     return Value(
@@ -458,6 +460,8 @@ def _value_of(source: Source, column: Column) -> Value:
         collation=column.collation if column.kind == Kind.TEXT else None,
         padded=column.padded,
         single=column.single,
+        size=None if column.digits is None or scale is None else Size(column.digits, scale),
+        labels=column.values if column.kind == Kind.ENUM else (),
     )
 
 
@@ -473,6 +477,10 @@ def load(source: Source, column: Column) -> str:
         form = "{}.rstrip(' ')"
     elif column.unsigned and column.type == "bigint":
         form = "both.unsigned({})"
+    elif column.type == "bit":
+        form = "int({})"
+    elif column.type == "uniqueidentifier":
+        form = "{}.lower()"
     if form is None:
         return text
     if column.nullable or source.optional:

@@ -76,6 +76,13 @@ def number_text(x: Decimal) -> str:
     return format(x if x else abs(x), "f")
 
 
+def within(s: str, length: int) -> str:
+    """The text of a number, which is not cut off."""
+    if len(s) > length:
+        raise unmappable(f"{s} does not fit {length} characters")
+    return s
+
+
 def upper(s: str) -> str:
     """One character at a time: 'ß' stays."""
     return s.upper() if s.isascii() else "".join(u if len(u := c.upper()) == 1 else c for c in s)

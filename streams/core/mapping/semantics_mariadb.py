@@ -28,7 +28,7 @@ def divide(a: Decimal, b: Decimal) -> Decimal | None:
     return truncate(_CUT.divide(a, b), -(-(room_a + room_b + more) // _GROUP) * _GROUP)
 
 
-def clamp(x: Decimal, precision: int, scale: int) -> Decimal:
+def fit(x: Decimal, precision: int, scale: int) -> Decimal:
     """CAST to DECIMAL(p, s): too large becomes 99…9."""
     x = round_half_up(x, scale)
     if x and x.adjusted() >= precision - scale:

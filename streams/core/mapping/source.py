@@ -10,16 +10,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from schemas.errors import InvalidInput
+from streams.core.mapping.dialects import REFUSED
 
 FILE = "source.yaml"
 Deletion = Literal["cancelled", "archived", "removed"]
-NOT_PROVEN = {
-    "oracle": "Oracle",
-    "sqlserver": "SQL Server",
-    "mysql": "MySQL",
-    "db2": "Db2",
-    "informix": "Informix",
-}
 
 
 class PartialKey(BaseModel):
@@ -39,12 +33,15 @@ class SourceConfig(BaseModel):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,47}$")
     """Names the topic cdc.<name>, the lane and the connector; equals the folder's name."""
-    kind: Literal["postgres", "mariadb"]
-    """Database product: parser, semantics, positions and audit follow it."""
+    kind: Literal["postgres", "mariadb", "mysql", "sqlserver", "oracle"]
+    """Database product: parser, semantics, positions and audit follow it.  Only postgres and mariadb are proven: with
+    the others a mapping can be written, checked and tested, not applied."""
     schema_: str = Field(alias="schema", min_length=1)
-    """Schema (PostgreSQL) or database (MariaDB) that holds the tables."""
+    """Schema (PostgreSQL, SQL Server, Oracle) or database (MariaDB, MySQL) that holds the tables."""
     time_zone: str = "UTC"
     """What a time stamp without a zone means."""
+    writes: bool = True
+    """May the connector's user write onhand's two tables, heartbeat and signal?"""
     expand: dict[str, list[str]] = {}
     """`${name}` in the SQL files → values; each file is compiled once per value."""
     unique: dict[str, list[list[str] | PartialKey]] = {}
@@ -61,9 +58,9 @@ class SourceConfig(BaseModel):
 
     @field_validator("kind", mode="before")
     @classmethod
-    def _proven(cls, value: Any) -> Any:
-        if value in NOT_PROVEN:
-            raise ValueError(f"{NOT_PROVEN[value]} is not proven yet: postgres or mariadb")
+    def _not_refused(cls, value: Any) -> Any:
+        if value in REFUSED:
+            raise ValueError(REFUSED[value])
         return value
 
     @field_validator("time_zone")

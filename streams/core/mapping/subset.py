@@ -52,8 +52,8 @@ _ALLOWED: dict[type[exp.Expr], str] = {
     exp.Div: "this expression typed safe",
     exp.IntDiv: "this expression",
     exp.Mod: "this expression",
-    exp.Round: "this decimals",
-    exp.Trunc: "this decimals",
+    exp.Round: "this decimals truncate",
+    exp.Trunc: "this decimals fractions_supported",
     exp.Floor: "this",
     exp.Ceil: "this",
     exp.Abs: "this",
@@ -63,9 +63,12 @@ _ALLOWED: dict[type[exp.Expr], str] = {
     exp.Case: "this ifs default",
     exp.If: "this true false",
     exp.Coalesce: "this expressions is_nvl is_null",
+    exp.DecodeCase: "expressions",
+    exp.Nvl2: "this true false",
     exp.Nullif: "this expression",
     # casts
     exp.Cast: "this to",
+    exp.Convert: "this expression style",
     exp.DataType: "this expressions nested",
     exp.DataTypeParam: "this",
     # text
@@ -80,19 +83,26 @@ _ALLOWED: dict[type[exp.Expr], str] = {
     exp.Pad: "this expression fill_pattern is_left",
     exp.Length: "this binary",
     exp.Replace: "this expression replacement",
+    exp.National: "this",
     exp.SplitPart: "this delimiter part_index",
     exp.SubstringIndex: "this delimiter count",
     # dates
     exp.Interval: "this unit",
     exp.DateAdd: "this expression unit",
-    exp.DateDiff: "this expression date_part_boundary",
+    exp.DateDiff: "this expression unit big_int date_part_boundary",
+    exp.TimeStrToTime: "this",
+    exp.Year: "this",
+    exp.Month: "this",
+    exp.Day: "this",
     exp.DateStrToDate: "this",
-    exp.TsOrDsToDate: "this",
+    exp.TsOrDsToDate: "this default_date",
     exp.Date: "this",
     exp.StrToDate: "this format",
     exp.Extract: "this expression",
     exp.DateFromParts: "year month day",
-    exp.Anonymous: "this expressions",  # MAKEDATE (MariaDB), MAKE_DATE (PostgreSQL)
+    exp.ToChar: "this format",
+    exp.ToNumber: "this format",
+    exp.Anonymous: "this expressions",  # MAKEDATE (MariaDB), MAKE_DATE (PostgreSQL), TRUNC (Oracle)
 }
 _PARTS = {node: frozenset(parts.split()) for node, parts in _ALLOWED.items()}
 

@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from streams.core.mapping.catalogue import Catalogue
 from streams.core.mapping.decoders import RowCodec
+from streams.core.mapping.dialects import DIALECTS
 from streams.core.mapping.mapping import CompiledTable
 from streams.core.mapping.model import Evaluation
 from streams.core.mapping.problems import Problem, Refused, refusal
@@ -23,7 +24,7 @@ class PlainSelects:
     def __init__(self, catalogue: Catalogue, text: str) -> None:
         """Raises Refused."""
         program = Program(catalogue)
-        trees = sqlglot.parse(text, read={"postgres": "postgres", "mariadb": "mysql"}[catalogue.kind])
+        trees = sqlglot.parse(text, read=DIALECTS[catalogue.kind].parser)
         tree = trees[0]
         assert isinstance(tree, exp.Expr)
         for node, reason in outside(tree):
@@ -75,7 +76,7 @@ def _bind(select: Select, nodes: list[exp.Expr]) -> list[str]:
             raise refusal("x.sql", node, "a quotient must be rounded")
         if value.kind in ("float", "unsupported type"):
             raise refusal("x.sql", node, f"{value.kind} has no exact value")
-        if value.padded and not select.expressions.mariadb:
+        if value.padded and not select.expressions.dialect.mysql_family:
             raise refusal("x.sql", node, "CHAR(n) output")
         values.append(value)
     return ["out.append((" + ", ".join(value.code for value in values) + ",))"]

@@ -20,9 +20,7 @@ CONFIGS = Path(__file__).parents[3] / "connect-configs"
 
 
 def test_every_mistake_in_source_yaml_is_told_with_its_line() -> None:
-    text = (
-        "name: Erp!\nkind: oracle\nschema: s\ntime_zone: Mars/Base\ncolour: red\ndeletions:\n  a: removed\n  b: gone\n"
-    )
+    text = "name: Erp!\nkind: db2\nschema: s\ntime_zone: Mars/Base\ncolour: red\ndeletions:\n  a: removed\n  b: gone\n"
     with pytest.raises(InvalidInput) as error:
         parse_source(text)
     told = str(error.value).splitlines()
@@ -33,7 +31,7 @@ def test_every_mistake_in_source_yaml_is_told_with_its_line() -> None:
         ["source.yaml:8", "deletions.b"],
         ["source.yaml:5", "colour"],
     ]
-    assert "Oracle is not proven yet" in told[1]
+    assert "Db2 is refused" in told[1]
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ CASES: list[tuple[Callable[..., Any], tuple[Any, ...], Any]] = [
     (semantics_postgres.greatest, (None, 1, 3), 3),
     (semantics_mariadb.substring, ("abc", -2, 1), "b"),
     (semantics_mariadb.right, ("abc", -1), ""),
-    (semantics_mariadb.clamp, (D("12345.6"), 4, 1), D("999.9")),
+    (semantics_mariadb.fit, (D("12345.6"), 4, 1), D("999.9")),
     (semantics_mariadb.text_to_number, ("12abc",), D("12")),
     (semantics_mariadb.text_to_int, ("x",), 0),
     (semantics_mariadb.to_int, (D(10) ** 30,), 2**63 - 1),

@@ -14,8 +14,18 @@ from typing import Any, NoReturn
 
 from sqlglot import exp
 
-from streams.core.mapping import collations, problems, semantics, semantics_mariadb, semantics_postgres
+from streams.core.mapping import (
+    collations,
+    problems,
+    semantics,
+    semantics_mariadb,
+    semantics_oracle,
+    semantics_postgres,
+    semantics_sqlserver,
+)
 from streams.core.mapping.catalogue import SESSION_COLLATION, Catalogue, Kind
+from streams.core.mapping.dialects import DIALECTS
+from streams.core.mapping.expressions import sizes
 from streams.core.mapping.expressions.value import NUMBERS, Value, null, text_literal
 
 
@@ -27,6 +37,8 @@ class Names:
             "both": semantics,
             "pg": semantics_postgres,
             "my": semantics_mariadb,
+            "ms": semantics_sqlserver,
+            "ora": semantics_oracle,
             "Decimal": Decimal,
             "ADD": semantics.EXACT.add,
             "SUBTRACT": semantics.EXACT.subtract,
@@ -62,7 +74,7 @@ class Expressions:
         conditions: Mapping[type[exp.Expr], ConditionHandler],
     ) -> None:
         self.catalogue = catalogue
-        self.mariadb = catalogue.kind == "mariadb"
+        self.dialect = DIALECTS[catalogue.kind]
         self.file = file
         self.names = names
         self._column = column
@@ -72,6 +84,11 @@ class Expressions:
 
     def refuse(self, node: exp.Expr | None, reason: str) -> NoReturn:
         problems.refuse(self.file, node, reason)
+
+    def absent(self, node: exp.Expr, what: str, instead: str) -> NoReturn:
+        """Refuse what this database does not have."""
+        thing = "function" if what.isalpha() and what != "DIV" else "operator"
+        self.refuse(node, f"{what} is no {thing} of {self.dialect.name}: {instead}")
 
     # conditions
 
@@ -91,7 +108,9 @@ class Expressions:
         if value.kind == Kind.NULL:
             return "False"
         if value.kind != Kind.BOOL:
-            hint = "; || is OR in MariaDB: CONCAT(a, b)" if self.mariadb and value.kind == Kind.TEXT else ""
+            hint = ""
+            if self.dialect.mysql_family and value.kind == Kind.TEXT:
+                hint = f"; || is OR in {self.dialect.name}: CONCAT(a, b)"
             self.refuse(node, f"{value.kind} used as a condition: compare it with something{hint}")
         if value.nullable:
             return f"({value.code} is {want})"
@@ -112,6 +131,8 @@ class Expressions:
         if isinstance(node, exp.Boolean):
             return Value(str(node.this), Kind.BOOL, False, True)
         if self.is_condition(node):
+            if not self.dialect.conditions_are_values:
+                self.refuse(node, f"a condition is no value in {self.dialect.name}: CASE WHEN … THEN 1 ELSE 0 END")
             true = self.true(node)
             return Value(f"(True if {true} else False if {self.false(node)} else None)", Kind.BOOL)
         handler = self._values.get(type(node))
@@ -126,6 +147,25 @@ class Expressions:
             self.refuse(node, f"{value.kind} where {kind} is needed: CAST it")
         return value
 
+    def text(self, node: exp.Expr) -> Value:
+        """An argument of a text function."""
+        return self.without_blanks(node, self.argument(node, Kind.TEXT))
+
+    def without_blanks(self, node: exp.Expr, value: Value) -> Value:
+        """A text whose trailing blanks are not those of a CHAR(n), where functions see them."""
+        if value.padded and self.dialect.char_keeps_blanks:
+            self.refuse(node, "the blanks of a CHAR(n) column count here: RTRIM it first")
+        return value
+
+    def text_literal(self, text: str) -> Value:
+        return null(Kind.TEXT) if not text and self.dialect.empty_is_null else text_literal(text)
+
+    def emptied(self, value: Value) -> Value:
+        """A text that a function made: '' is NULL in Oracle."""
+        if not self.dialect.empty_is_null:
+            return value
+        return replace(value, code=f"({value.code} or None)", nullable=True)
+
     def exact(self, node: exp.Expr, value: Value) -> Value:
         """A number as Decimal."""
         if value.kind == Kind.NULL:
@@ -137,8 +177,8 @@ class Expressions:
         if isinstance(value.literal, int):
             number = Decimal(value.literal)
             code = self.names.constant(f"number {number}".replace("-", "minus "), number)
-            return Value(code, Kind.EXACT, False, True, number, 0)
-        return self.call("Decimal({0})", Kind.EXACT, value, scale=0)
+            return replace(value, code=code, kind=Kind.EXACT, literal=number)
+        return self.call("Decimal({0})", Kind.EXACT, value, scale=0, size=value.size)
 
     # building text
 
@@ -186,10 +226,10 @@ class Expressions:
         if any(v.single for v in values):
             self.refuse(node, "CAST the single precision column to an exact number first")
         texts = [v for v in values if v.kind == Kind.TEXT and v.literal is None]
-        if not self.mariadb and len({v.padded for v in texts}) > 1:
+        if not self.dialect.mysql_family and len({v.padded for v in texts}) > 1:
             self.refuse(node, "CHAR(n) mixed with other text: TRIM it")
-        padded = any(v.padded for v in values)
-        if padded and not self.mariadb:  # a literal takes the CHAR type, which forgets its trailing blanks
+        padded = any(self.without_blanks(node, v).padded for v in values)
+        if padded and not self.dialect.mysql_family:  # a literal takes the CHAR type, which forgets its trailing blanks
             values = [text_literal(v.literal.rstrip(" ")) if isinstance(v.literal, str) else v for v in values]
         if kind == Kind.EXACT:
             values = [self.exact(node, v) if v.kind == Kind.INT else v for v in values]
@@ -203,6 +243,7 @@ class Expressions:
             collation=self.collation(node, *values) if kind == Kind.TEXT else None,
             padded=padded,
             unrounded=any(v.unrounded for v in values),
+            size=sizes.of_choice([v.size for v in values if v.kind != Kind.NULL]),
         )
         return together, values
 
@@ -213,11 +254,11 @@ class Expressions:
         found = {v.collation for v in values if v.kind == Kind.TEXT and v.literal is None and v.collation}
         if len(found) > 1:
             self.refuse(node, f"mixed collations {', '.join(sorted(found))}")
-        return next(iter(found), SESSION_COLLATION if self.mariadb else None)
+        return next(iter(found), SESSION_COLLATION if self.dialect.mysql_family else None)
 
     def folded(self, node: exp.Expr | None, a: Value, b: Value) -> tuple[Value, Value]:
         """Two texts whose Python equality is SQL's."""
-        if not self.mariadb and a.padded != b.padded and a.literal is None and b.literal is None:
+        if not self.dialect.folds_text and a.padded != b.padded and a.literal is None and b.literal is None:
             self.refuse(node, "CHAR(n) compared with other text: TRIM it, or CAST the other to char(n)")
         name, fold = self.fold(node, self.collation(node, a, b))
         if fold is None and (a.padded or b.padded):  # a literal takes the CHAR type of the other side
@@ -236,10 +277,22 @@ class Expressions:
 
     def fold(self, node: exp.Expr | None, collation: str | None) -> tuple[str, Callable[[str], str] | None]:
         """The name and function that make equal texts equal; no function: texts compare as they are."""
-        if collation is None or collation == "binary" or collation.endswith("_nopad_bin"):
+        if not self.dialect.folds_text:
+            if collation is not None:
+                self.refuse(node, f"collation {collation} is not deterministic: such text cannot be compared here")
             return "", None
-        if not self.mariadb:
-            self.refuse(node, f"collation {collation} is not deterministic: such text cannot be compared here")
+        if self.dialect.mysql_family:
+            return self._mysql_fold(node, collation)
+        if collation is None:  # text that was computed from numbers, or literals alone
+            return self.names.constant("unpadded", collations.unpadded), collations.unpadded
+        fold = collations.latin1_folder(collation)
+        if fold is None:
+            self.refuse(node, f"collation {collation} is not known here: only Latin1_General and binary ones are")
+        return self.names.constant("fold " + collation, fold), fold
+
+    def _mysql_fold(self, node: exp.Expr | None, collation: str | None) -> tuple[str, Callable[[str], str] | None]:
+        if collation is None or collation == "binary" or collation.endswith(("_nopad_bin", "_0900_bin")):
+            return "", None
         if collation.endswith("_bin"):
             return self.names.constant("unpadded", collations.unpadded), collations.unpadded
         if "_nopad_" in collation:
@@ -247,9 +300,8 @@ class Expressions:
         table = self.catalogue.folds.get(collation)
         if table is None:
             self.refuse(node, f"catalog.json has no weights of collation {collation}: run `onhand source inspect`")
-        fold = collations.folder(table)
-        name = self.names.constant("fold " + collation, fold)
-        return name, fold
+        fold = collations.folder(table, pads="_0900_" not in collation)
+        return self.names.constant("fold " + collation, fold), fold
 
 
 def _unpadded_literal(value: Value) -> Value:

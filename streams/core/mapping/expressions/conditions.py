@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from dataclasses import replace
 
 from sqlglot import exp
@@ -10,14 +11,13 @@ from sqlglot import exp
 from streams.core.mapping import collations, semantics
 from streams.core.mapping.catalogue import SESSION_COLLATION, Kind
 from streams.core.mapping.expressions.compiler import ConditionHandler, Expressions
-from streams.core.mapping.expressions.value import NUMBERS, Value
+from streams.core.mapping.expressions.value import MOMENTS, NUMBERS, Value
 from streams.core.mapping.model import RowError
 
 _OPERATORS: dict[type[exp.Expr], str] = {
     exp.EQ: "==", exp.NEQ: "!=", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">=",
 }  # fmt: skip
 _OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
-_MOMENTS = (Kind.DATE, Kind.STAMP, Kind.INSTANT)
 
 
 def _paren(c: Expressions, e: exp.Paren, want: bool) -> str:
@@ -53,10 +53,13 @@ def comparable(
     a, b = c.value(left), c.value(right)
     if a.unrounded or b.unrounded:
         c.refuse(e, "round the quotient before comparing it: ROUND(a / b, n)")
-    if a.kind in _MOMENTS and b.kind == Kind.TEXT and isinstance(b.literal, str):
+    if a.kind in MOMENTS and isinstance(b.literal, str) and b.kind == Kind.TEXT:
         b = moment_literal(c, right, b.literal, a.kind)
-    elif b.kind in _MOMENTS and a.kind == Kind.TEXT and isinstance(a.literal, str):
+    elif b.kind in MOMENTS and isinstance(a.literal, str) and a.kind == Kind.TEXT:
         a = moment_literal(c, left, a.literal, b.kind)
+    a, b = _of_own_type(c, left, a, b), _of_own_type(c, right, b, a)
+    if c.dialect.runtime == "ora" and {a.kind, b.kind} == {Kind.DATE, Kind.STAMP}:
+        a, b = _at_midnight(c, a), _at_midnight(c, b)
     if Kind.OTHER in (a.kind, b.kind):
         c.refuse(e, "this column's type is not supported")
     if a.kind in NUMBERS and b.kind in NUMBERS:
@@ -64,11 +67,37 @@ def comparable(
         return a, b
     if a.kind != b.kind and Kind.NULL not in (a.kind, b.kind):
         c.refuse(e, f"{a.kind} compared with {b.kind}: CAST one")
+    if ordered and (a.kind == Kind.ENUM or b.kind == Kind.ENUM):
+        c.refuse(e, "an enum has the order of its declaration: compare with = or IN")
+    if ordered and (a.kind == Kind.UUID or b.kind == Kind.UUID):
+        c.refuse(e, "the order of uuids means nothing: compare with = or IN")
     if a.kind == b.kind == Kind.TEXT:
         if ordered and not any(isinstance(v.literal, str) and v.literal.isdigit() for v in (a, b)):
             c.refuse(e, "the order of text depends on its collation: compare with =, IN or digits, or CAST to a number")
         return c.folded(e, a, b)
     return a, b
+
+
+def _of_own_type(c: Expressions, node: exp.Expr, value: Value, other: Value) -> Value:
+    """A text literal beside an enum or a uuid is one of those."""
+    if value.kind != Kind.TEXT or not isinstance(value.literal, str):
+        return value
+    if other.kind == Kind.ENUM:
+        if other.labels and value.literal not in other.labels:
+            c.refuse(node, f"{value.literal!r} is no label of this enum: {', '.join(other.labels)}")
+        return replace(value, kind=Kind.ENUM)
+    if other.kind == Kind.UUID:
+        try:
+            text = str(uuid.UUID(value.literal))
+        except ValueError:
+            c.refuse(node, f"{value.literal!r} is no uuid")
+        return Value(repr(text), Kind.UUID, False, True, text)
+    return value
+
+
+def _at_midnight(c: Expressions, value: Value) -> Value:
+    """Oracle: a DATE without a time of day is one at midnight."""
+    return c.call("({0} + 'T00:00:00')", Kind.STAMP, value) if value.kind == Kind.DATE else value
 
 
 def _numbers_comparable(c: Expressions, e: exp.Expr, a: Value, b: Value) -> None:
@@ -82,9 +111,12 @@ def _numbers_comparable(c: Expressions, e: exp.Expr, a: Value, b: Value) -> None
 
 def moment_literal(c: Expressions, e: exp.Expr, text: str, kind: Kind) -> Value:
     """A text literal as a date or time stamp."""
+    if c.dialect.runtime == "ora" and not isinstance(e, exp.DateStrToDate):
+        c.refuse(e, "what a text means as a date follows the session: DATE '2026-11-24', TO_DATE(x, 'YYYY-MM-DD')")
     try:
         if kind == Kind.DATE:
-            value = semantics.read_date(text, "%Y-%m-%d")
+            compact = c.dialect.runtime == "ms" and len(text) == 8
+            value = semantics.read_date(text, "%Y%m%d" if compact else "%Y-%m-%d")
         elif kind == Kind.STAMP:
             value = dt.datetime.fromisoformat(text).isoformat()
             value = value.rstrip("0").rstrip(".") if "." in value else value
@@ -133,8 +165,8 @@ def _is(c: Expressions, e: exp.Is, want: bool) -> str:
         if not value.nullable:
             return str(not want)
         return f"({value.code} is {'' if want else 'not '}None)"
-    if not isinstance(right, exp.Boolean):
-        c.refuse(e, "IS takes NULL, TRUE or FALSE")
+    if not isinstance(right, exp.Boolean) or not c.dialect.conditions_are_values:
+        c.refuse(e, "IS takes NULL" + (", TRUE or FALSE" if c.dialect.conditions_are_values else ""))
     test = c.true(e.this) if right.this else c.false(e.this)
     return test if want else f"(not {test})"
 
@@ -145,7 +177,8 @@ def _null_safe(c: Expressions, e: exp.NullSafeEQ | exp.NullSafeNEQ, want: bool) 
 
 
 def _like(c: Expressions, e: exp.Like | exp.Escape, want: bool) -> str:
-    escape, node = "\\", e
+    escape = "" if c.dialect.runtime in ("ms", "ora") else "\\"
+    node = e
     if isinstance(e, exp.Escape):
         node, escape = e.this, e.expression.name
         if len(escape) != 1:
@@ -153,29 +186,39 @@ def _like(c: Expressions, e: exp.Like | exp.Escape, want: bool) -> str:
     if not isinstance(node, exp.Like) or not node.expression.is_string:
         c.refuse(e, "LIKE takes a literal pattern")
     want = want != bool(node.args.get("negate"))
-    value = c.value(node.this)
+    value, pattern = c.value(node.this), node.expression.this
     if value.kind == Kind.NULL:
         return "False"
     if value.kind != Kind.TEXT:
         c.refuse(e, f"LIKE on {value.kind}: CAST it to text")
-    if value.padded and not c.mariadb:
+    if value.padded and not c.dialect.mysql_family:
         c.refuse(e, "LIKE on a CHAR(n) column sees its blanks: TRIM it first")
-    pattern = node.expression.this
-    collation = c.collation(e, value)
-    if c.mariadb and not (collation or SESSION_COLLATION).endswith("_bin"):
-        _, fold = c.fold(e, collation)
-        if fold is not None:
-            single = collations.like_folder(fold)
-            pattern = "".join(p if p in ("%", "_", escape) else single(p) for p in pattern)
-            name = c.names.constant(f"like {collation}", single)
-            value = c.call(f"{name}({{0}})", Kind.TEXT, replace(value, literal=None))
+    if c.dialect.runtime == "ms" and (not pattern.endswith("%") or set(pattern) & set("[_ ") or escape):
+        c.refuse(e, "only patterns of % that end in % are proven here, without [, _ and blanks: LEFT, SUBSTRING, =")
+    if c.dialect.folds_text:
+        value, pattern = _like_folded(c, e, value, pattern, escape)
     tests, (p,) = c.guards(value)
     start = pattern.rstrip("%")
     if pattern.endswith("%") and pattern.count("%") == 1 and not set(start) & {"%", "_", escape}:
         test = f"{p}.startswith({start!r})"
     else:
-        test = f"{c.names.fresh('pattern', collations.like_matcher(pattern, escape))}({p})"
+        test = f"{c.names.fresh('pattern', collations.like_matcher(pattern, escape or None))}({p})"
     return "(" + " and ".join([*tests, test if want else f"not {test}"]) + ")"
+
+
+def _like_folded(c: Expressions, e: exp.Expr, value: Value, pattern: str, escape: str) -> tuple[Value, str]:
+    """Text and pattern, so that equal characters are the same."""
+    collation = c.collation(e, value)
+    if c.dialect.mysql_family and (collation or SESSION_COLLATION).endswith("_bin"):
+        return value, pattern
+    name, fold = c.fold(e, collation)
+    if fold is None:
+        return value, pattern
+    if c.dialect.mysql_family:  # character by character, whatever a pair of them equals elsewhere
+        fold = collations.like_folder(fold)
+        name = c.names.constant(f"like {collation}", fold)
+    pattern = "".join(p if p in ("%", "_", escape) else fold(p) for p in pattern)
+    return c.call(f"{name}({{0}})", Kind.TEXT, replace(value, literal=None)), pattern
 
 
 CONDITIONS: dict[type[exp.Expr], ConditionHandler] = {

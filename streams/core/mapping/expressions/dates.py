@@ -11,12 +11,20 @@ from streams.core.mapping.expressions.conditions import moment_literal
 from streams.core.mapping.expressions.value import Value
 
 _PARTS = {"YEAR": "[:4]", "MONTH": "[5:7]", "DAY": "[8:10]"}
+_FORMS = ("%Y%j", "%Y%m%d", "%Y-%m-%d")
+_DAYS = ("DAY", "DAYS")
+
+
+# days added and between
 
 
 def arithmetic(c: Expressions, e: exp.Expr, sign: str, a: Value, b: Value) -> Value:
-    """PostgreSQL: date ± integer, date − date."""
-    if c.mariadb:
-        c.refuse(e, "a date is a number in MariaDB's arithmetic: DATE_ADD(d, INTERVAL n DAY), DATEDIFF(a, b)")
+    """PostgreSQL, Oracle: date ± integer, date − date."""
+    if c.dialect.mysql_family:
+        name = c.dialect.name
+        c.refuse(e, f"a date is a number in {name}'s arithmetic: DATE_ADD(d, INTERVAL n DAY), DATEDIFF(a, b)")
+    if c.dialect.runtime == "ms":
+        c.refuse(e, "a date has no arithmetic in SQL Server: DATEADD(day, n, d), DATEDIFF(day, a, b)")
     if a.kind == b.kind == Kind.DATE and sign == "-":
         return c.call("both.days_between({0}, {1})", Kind.INT, a, b, scale=0)
     if sign == "+" and a.kind == Kind.INT:
@@ -28,16 +36,20 @@ def arithmetic(c: Expressions, e: exp.Expr, sign: str, a: Value, b: Value) -> Va
 
 def with_interval(c: Expressions, e: exp.Expr, day: exp.Expr, interval: exp.Interval, sign: str) -> Value:
     """MariaDB: date ± INTERVAL n DAY."""
-    if not c.mariadb:
-        c.refuse(e, "date ± interval is a time stamp in PostgreSQL: date + n")
+    if not c.dialect.mysql_family:
+        c.refuse(e, f"date ± interval is a time stamp in {c.dialect.name}: date + n")
     unit = interval.args.get("unit")
     return _shifted(c, e, day, interval.this, unit.name if unit is not None else "", sign)
 
 
 def _date_add(c: Expressions, e: exp.DateAdd) -> Value:
-    if not c.mariadb:
-        c.refuse(e, "DATE_ADD is no function of PostgreSQL: date + n")
     amount, unit = e.expression, e.args.get("unit")
+    if c.dialect.runtime == "ms":
+        if unit is None or unit.name.upper() not in _DAYS:
+            c.refuse(e, "only DATEADD(day, n, d)")
+        return c.call("both.add_days({1}, {0})", Kind.DATE, c.argument(amount, Kind.INT), c.argument(e.this, Kind.DATE))
+    if not c.dialect.mysql_family:
+        c.absent(e, "DATE_ADD", "date + n")
     if isinstance(amount, exp.Interval):
         amount, unit = amount.this, amount.args.get("unit")
     return _shifted(c, e, e.this, amount, unit.name if unit is not None else "DAY", "+")
@@ -47,24 +59,59 @@ def _shifted(c: Expressions, e: exp.Expr, day: exp.Expr, amount: exp.Expr, unit:
     negative = isinstance(amount, exp.Neg)
     number = amount.this if negative else amount
     text = number.name if isinstance(number, exp.Literal) else ""
-    if unit.upper() not in ("DAY", "DAYS") or not text.lstrip("-").isdigit():
+    if unit.upper() not in _DAYS or not text.lstrip("-").isdigit():
         c.refuse(e, "only INTERVAL n DAY with a literal n")
     days = int(text) * (-1 if negative else 1) * (1 if sign == "+" else -1)
     return c.call(f"my.add_days({{0}}, {days})", Kind.DATE, c.argument(day, Kind.DATE), may_be_null=True)
 
 
 def _difference(c: Expressions, e: exp.DateDiff) -> Value:
-    if not c.mariadb:
-        c.refuse(e, "DATEDIFF is no function of PostgreSQL: date - date")
+    if c.dialect.runtime == "ms":
+        unit = e.args.get("unit")
+        if unit is None or unit.name.upper() not in _DAYS:
+            c.refuse(e, "only DATEDIFF(day, a, b)")
+    elif not c.dialect.mysql_family:
+        c.absent(e, "DATEDIFF", "date - date")
     a, b = c.argument(e.this, Kind.DATE), c.argument(e.expression, Kind.DATE)
     return c.call("both.days_between({0}, {1})", Kind.INT, a, b, scale=0)
 
 
+# parts
+
+
 def _date_of(c: Expressions, e: exp.TsOrDsToDate | exp.Date) -> Value:
-    value = c.value(e.this)
+    if c.dialect.char_keeps_blanks:
+        c.absent(e, "DATE", "TRUNC(d)" if c.dialect.runtime == "ora" else "CAST(d AS date)")
+    return _day_of(c, e, c.value(e.this))
+
+
+def _day_of(c: Expressions, e: exp.Expr, value: Value) -> Value:
     if value.kind not in (Kind.STAMP, Kind.DATE):
-        c.refuse(e, f"DATE of {value.kind}")
+        c.refuse(e, f"the date of {value.kind}")
     return c.call("{0}[:10]", Kind.DATE, value)
+
+
+def _extract(c: Expressions, e: exp.Extract) -> Value:
+    return _part(c, e, e.name.upper(), c.value(e.expression))
+
+
+def _named_part(c: Expressions, e: exp.Year | exp.Month | exp.Day) -> Value:
+    if c.dialect.runtime not in ("ms", "my"):
+        c.absent(e, type(e).__name__.upper(), f"EXTRACT({type(e).__name__.upper()} FROM d)")
+    inner = e.this.this if isinstance(e.this, exp.TsOrDsToDate) else e.this  # the parser's own wrapping
+    return _part(c, e, type(e).__name__.upper(), c.value(inner))
+
+
+def _part(c: Expressions, e: exp.Expr, name: str, value: Value) -> Value:
+    part = _PARTS.get(name)
+    if part is None or value.kind not in (Kind.DATE, Kind.STAMP):
+        c.refuse(e, f"EXTRACT {name} from {value.kind}: only YEAR, MONTH or DAY from a date or time stamp")
+    if c.dialect.runtime == "pg":
+        return c.call(f"Decimal(int({{0}}{part}))", Kind.EXACT, value, scale=0)
+    return c.call(f"int({{0}}{part})", Kind.INT, value, scale=0)
+
+
+# dates made of something
 
 
 def _date_literal(c: Expressions, e: exp.DateStrToDate) -> Value:
@@ -72,8 +119,10 @@ def _date_literal(c: Expressions, e: exp.DateStrToDate) -> Value:
 
 
 def _from_parts(c: Expressions, e: exp.DateFromParts) -> Value:
-    if c.mariadb:
-        c.refuse(e, "this is no function of MariaDB: MAKEDATE or STR_TO_DATE")
+    if c.dialect.mysql_family:
+        c.refuse(e, f"this is no function of {c.dialect.name}: MAKEDATE or STR_TO_DATE")
+    if c.dialect.runtime == "ora":
+        c.absent(e, "DATEFROMPARTS", "TO_DATE(TO_CHAR(n), 'YYYYMMDD')")
     return _make_date(c, [e.args["year"], e.args["month"], e.args["day"]])
 
 
@@ -83,28 +132,55 @@ def _make_date(c: Expressions, parts: list[exp.Expr]) -> Value:
 
 def _read_date(c: Expressions, e: exp.StrToDate) -> Value:
     form = e.args["format"].name
-    if form not in ("%Y%j", "%Y%m%d", "%Y-%m-%d") or (c.mariadb and form == "%Y%j"):
-        c.refuse(e, "the format may be YYYYMMDD or YYYY-MM-DD" + ("" if c.mariadb else ", or YYYYDDD"))
-    return c.call(f"both.read_date({{0}}, {form!r})", Kind.DATE, c.argument(e.this, Kind.TEXT))
+    if form not in _FORMS or (c.dialect.mysql_family and form == "%Y%j"):
+        c.refuse(e, "the format may be YYYYMMDD or YYYY-MM-DD" + ("" if c.dialect.mysql_family else ", or YYYYDDD"))
+    return c.call(f"both.read_date({{0}}, {form!r})", Kind.DATE, c.text(e.this))
 
 
-def _extract(c: Expressions, e: exp.Extract) -> Value:
-    part = _PARTS.get(e.name.upper())
-    value = c.value(e.expression)
-    if part is None or value.kind not in (Kind.DATE, Kind.STAMP):
-        c.refuse(e, f"EXTRACT {e.name.upper()} from {value.kind}: only YEAR, MONTH or DAY from a date or time stamp")
-    if c.mariadb:
-        return c.call(f"int({{0}}{part})", Kind.INT, value, scale=0)
-    return c.call(f"Decimal(int({{0}}{part}))", Kind.EXACT, value, scale=0)
+def _to_char(c: Expressions, e: exp.ToChar) -> Value:
+    """Oracle: TO_CHAR of a whole number, or of a date in digits."""
+    if c.dialect.runtime != "ora":
+        c.refuse(e, "TO_CHAR is outside the subset here: CAST it")
+    value, form = c.value(e.this), e.args.get("format")
+    if form is None:
+        if value.kind == Kind.EXACT and value.scale == 0 and not value.unrounded:
+            return c.call("format({0}, '.0f')", Kind.TEXT, value)
+        if value.kind == Kind.INT:
+            return c.call("str({0})", Kind.TEXT, value)
+        c.refuse(e, f"TO_CHAR of {value.kind}: only of whole numbers; TRUNC(x) or ROUND(x) makes one")
+    text = form.name.upper()
+    if value.kind in (Kind.DATE, Kind.STAMP) and text in ("YYYY-MM-DD", "YYYYMMDD"):
+        return c.call("{0}[:10]" + ("" if "-" in text else ".replace('-', '')"), Kind.TEXT, value)
+    zeros = text.removeprefix("FM")
+    if value.kind == Kind.INT and text.startswith("FM") and zeros and not zeros.strip("0"):
+        return c.call(f"ora.zeros({{0}}, {len(zeros)})", Kind.TEXT, value)
+    reason = "the format may be 'YYYY-MM-DD' or 'YYYYMMDD' of a date, 'FM000' of an integer"
+    raise problems.refusal(c.file, e, reason)
+
+
+def _to_number(c: Expressions, e: exp.ToNumber) -> Value:
+    if c.dialect.runtime != "ora" or e.args.get("format") is not None:
+        c.refuse(e, "TO_NUMBER takes one text, in Oracle: CAST it")
+    return c.call("ora.text_to_number({0})", Kind.EXACT, c.text(e.this))
+
+
+def _parsers_own(c: Expressions, e: exp.TimeStrToTime) -> Value:
+    """DATEDIFF of SQL Server: the parser wraps its arguments."""
+    return _day_of(c, e, c.value(e.this))
 
 
 def _named(c: Expressions, e: exp.Anonymous) -> Value:
     name, count = e.name.upper(), len(e.expressions)
-    if name == "MAKEDATE" and c.mariadb and count == 2:
+    if name == "MAKEDATE" and c.dialect.mysql_family and count == 2:
         year, day = (c.argument(a, Kind.INT) for a in e.expressions)
         return c.call("my.makedate({0}, {1})", Kind.DATE, year, day, may_be_null=True)
-    if name == "MAKE_DATE" and not c.mariadb and count == 3:
+    if name == "MAKE_DATE" and c.dialect.runtime == "pg" and count == 3:
         return _make_date(c, e.expressions)
+    if name == "TRUNC" and c.dialect.runtime == "ora" and count == 1:
+        value = c.value(e.expressions[0])
+        if value.kind in (Kind.DATE, Kind.STAMP):
+            return _day_of(c, e, value)
+        return c.call("both.truncate({0}, 0)", Kind.EXACT, c.exact(e, value), scale=0)
     raise problems.refusal(c.file, e, f"function {e.name} is outside the subset")
 
 
@@ -113,9 +189,15 @@ DATES: dict[type[exp.Expr], Handler] = {
     exp.DateDiff: _difference,
     exp.TsOrDsToDate: _date_of,
     exp.Date: _date_of,
+    exp.Year: _named_part,
+    exp.Month: _named_part,
+    exp.Day: _named_part,
+    exp.Extract: _extract,
     exp.DateStrToDate: _date_literal,
     exp.DateFromParts: _from_parts,
     exp.StrToDate: _read_date,
-    exp.Extract: _extract,
+    exp.ToChar: _to_char,
+    exp.ToNumber: _to_number,
+    exp.TimeStrToTime: _parsers_own,
     exp.Anonymous: _named,
 }

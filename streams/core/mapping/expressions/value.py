@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from streams.core.mapping.catalogue import Kind
 
 NUMBERS = frozenset({Kind.INT, Kind.EXACT, Kind.FLOAT})
+MOMENTS = frozenset({Kind.DATE, Kind.STAMP, Kind.INSTANT})
+
+
+class Size(NamedTuple):
+    """Of DECIMAL(precision, scale)."""
+
+    precision: int
+    scale: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +30,18 @@ class Value:
     """Cheap and safe to write twice."""
     literal: int | Decimal | str | None = None
     scale: int | None = None
-    """Digits after the point, where they are known before any row is seen."""
+    """Digits after the point that it has at most, where they are known before any row is seen."""
     collation: str | None = None
     padded: bool = False
     """Of type CHAR(n)."""
     unrounded: bool = False
-    """MariaDB: holds a quotient that carries more digits than it shows."""
+    """Holds a quotient whose last digits the database does not show, or does not promise."""
     single: bool = False
     """Of a float of four bytes."""
+    size: Size | None = None
+    """Of its type, where that decides what is computed from it (SQL Server)."""
+    labels: tuple[str, ...] = ()
+    """Of an enum."""
 
 
 def null(kind: Kind = Kind.NULL) -> Value:
@@ -40,4 +53,5 @@ def text_literal(text: str) -> Value:
 
 
 def int_literal(number: int) -> Value:
-    return Value(str(number) if number >= 0 else f"({number})", Kind.INT, False, True, number, 0)
+    size = Size(len(str(abs(number))), 0)
+    return Value(str(number) if number >= 0 else f"({number})", Kind.INT, False, True, number, 0, size=size)

@@ -1,0 +1,64 @@
+"""Databases without a server here: tables of the answers their vendors document, and what is refused there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from streams.core.mapping.catalogue import Catalogue, Column, Table
+from streams.core.mapping.model import RowError
+from streams.core.mapping.problems import Refused
+from tests.integration.mapping_support.selects import PlainSelects
+from tests.unit.mapping import golden_oracle, golden_sqlserver
+from tests.unit.mapping.tables import image
+
+GOLDEN = {"sqlserver": golden_sqlserver, "oracle": golden_oracle}
+
+
+def catalogue(kind: str) -> Catalogue:
+    columns = {name: Column(name=name, **known) for name, known in GOLDEN[kind].COLUMNS.items()}
+    key = (next(iter(columns)),)
+    return Catalogue(
+        kind=kind, schema="S", tables={"F": Table(name="S.F", columns=columns, primary=key, unique=(key,))}
+    )
+
+
+def answered(kind: str, expression: str, values: Mapping[str, Any]) -> Any:
+    """The value of an expression over one row; `row error` when it has none."""
+    there = catalogue(kind)
+    key = there.tables["F"].primary[0]
+    selects = PlainSelects(there, f"SELECT {key}, {expression} FROM F")
+    table = selects.tables["F"]
+    row = table.decode(image(**{name: values.get(name) for name in table.columns if name != key}, **{key: 1}))
+    try:
+        ((_, value),) = table.evaluate(row, ()).outputs  # type: ignore[misc]
+    except RowError:
+        return "row error"
+    return value
+
+
+def same(value: Any, expected: Any) -> bool:
+    if isinstance(value, Decimal) and isinstance(expected, str):
+        return value == Decimal(expected)
+    return bool(value == expected and type(value) is type(expected))
+
+
+ROWS = [(kind, *row) for kind, golden in GOLDEN.items() for row in golden.GOLDEN]
+
+
+@pytest.mark.parametrize(("kind", "expression", "values", "expected"), ROWS)
+def test_the_documented_answer(kind: str, expression: str, values: Mapping[str, Any], expected: Any) -> None:
+    found = answered(kind, expression, values)
+    assert same(found, expected), f"{found!r}, documented {expected!r}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "expression", "reason"), [(kind, *row) for kind, golden in GOLDEN.items() for row in golden.REFUSED]
+)
+def test_refused_where_it_is_not_certain(kind: str, expression: str, reason: str) -> None:
+    with pytest.raises(Refused) as error:
+        answered(kind, expression, {})
+    assert reason in str(error.value)
