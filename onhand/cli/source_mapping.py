@@ -1,4 +1,4 @@
-"""`onhand source inspect | audit | explain-mapping | test`: the mapping of a source and its databases."""
+"""`onhand source inspect | explain-mapping | test`: the mapping of a source and its databases."""
 
 from __future__ import annotations
 
@@ -10,23 +10,20 @@ import click
 import sqlglot
 from sqlglot import exp
 
-from onhand.cli.output import json_option, show_json, show_rows
+from onhand.cli.output import json_option, show_rows
 from onhand.cli.source_parts import sources
 from onhand.cli.source_record import record_example
 from onhand.settings import Settings, load_settings
 from schemas.errors import EXIT_DIFFERENCES, EXIT_INVALID, EXIT_OK, InvalidInput
-from schemas.registry import connected_codec
-from streams.connect.audit import Report
-from streams.connect.audit import audit as run_audit
 from streams.connect.catalogue import read_catalogue, session
 from streams.connect.folder import source_names
-from streams.connect.lane_reading import LaneReader
 from streams.connect.live.record import Choice
 from streams.connect.mapping_trial import trial
 from streams.connect.preflight import Target, target
 from streams.core.mapping import catalogue as catalogues
 from streams.core.mapping import source as source_files
 from streams.core.mapping.catalogue import Catalogue
+from streams.core.mapping.dialects import DIALECTS
 from streams.core.mapping.examples import check_example, example_files
 from streams.core.mapping.mapping import load_mapping
 from streams.core.mapping.source import SourceConfig, load_source
@@ -118,63 +115,6 @@ def _tried(folder: Path, at: Target) -> list[str]:
     return trial(mapping, at)
 
 
-@click.command()
-@_names
-@click.option("--rounds", type=click.IntRange(min=1), default=4, show_default=True, help="While writers go on.")
-@click.option(
-    "--timeout-s", type=click.FloatRange(min=1), default=60.0, show_default=True, help="For the lane to pass."
-)
-@json_option
-def audit(names: Sequence[str], rounds: int, timeout_s: float, as_json: bool) -> None:
-    """Run the mapping's SQL in the database itself and compare every balance with the lane.
-
-    Exit 10: the lane holds something else, or balances still moved after the last round.  The database is only read.
-    """
-    settings = load_settings()
-    codec = connected_codec(settings.registry_url)
-    reports = []
-    for name, folder in _folders(settings, names):
-        mapping = load_mapping(folder)
-        lane = LaneReader(settings.kafka, codec, name)
-        try:
-            at = _database(settings, name)
-            reports.append(run_audit(mapping, at, lane.covered, lane.state, rounds=rounds, timeout_s=timeout_s))
-        finally:
-            lane.close()
-    _show_reports(reports, as_json)
-    clean = not any(report.differences or report.undecided for report in reports)
-    raise SystemExit(EXIT_OK if clean else EXIT_DIFFERENCES)
-
-
-def _show_reports(reports: Sequence[Report], as_json: bool) -> None:
-    if as_json:
-        show_json(
-            [
-                {
-                    "source": report.source,
-                    "position": report.position,
-                    "rounds": report.rounds,
-                    "balances": report.balances,
-                    "differences": [difference.row() for difference in report.differences],
-                    "undecided": [difference.row() for difference in report.undecided],
-                }
-                for report in reports
-            ]
-        )
-        return
-    for report in reports:
-        rows = [
-            {"verdict": verdict, **difference.row()}
-            for verdict, found in (("differs", report.differences), ("still moves", report.undecided))
-            for difference in found
-        ]
-        columns = ["verdict", "sku", "location", "bucket", "due", "reference", "database", "lane"]
-        title = f"{report.source}: {report.balances} balances at {report.position}, {report.rounds} rounds"
-        click.echo(title + (": all equal" if not rows else f": {len(rows)} differ"))
-        if rows:
-            show_rows(rows, [*columns, "view", "database_postings", "lane_postings"], as_json=False)
-
-
 @click.command("explain-mapping")
 @click.argument("name")
 @click.option("--code", is_flag=True, help="The generated Python.")
@@ -201,8 +141,17 @@ def explain_mapping(name: str, code: bool, as_json: bool) -> None:
     ]
     show_rows(rows, list(rows[0]) if rows else [], as_json=as_json)
     if not as_json:
+        click.echo(_graded(mapping.source.kind))
         for index, lookup in enumerate(mapping.lookups):
             click.echo(f"lookup {index}: {lookup.table} by {', '.join(lookup.columns)}")
+
+
+def _graded(kind: str) -> str:
+    dialect = DIALECTS[kind]
+    by = (
+        "compared with the server itself" if dialect.proven else "held against documented answers; it cannot be applied"
+    )
+    return f"{dialect.name}: {dialect.grade}, {by}"
 
 
 @click.command()
@@ -246,11 +195,17 @@ def test(
     failed = False
     for name, folder in _folders(settings, names):
         mapping = load_mapping(folder)
+        grade = DIALECTS[mapping.source.kind].grade
         for path in example_files(folder):
             found = check_example(mapping, path)
             failed |= bool(found)
-            told += [{"source": name, "example": path.stem, "finding": line} for line in found or ["as expected"]]
+            told += [
+                {"source": name, "example": path.stem, "finding": line, "semantics": grade}
+                for line in found or ["as expected"]
+            ]
         if not example_files(folder):
-            told.append({"source": name, "example": "", "finding": f"no {folder.name}/examples/*.json"})
-    show_rows(told, ["source", "example", "finding"], as_json=as_json, empty="no sources")
+            told.append(
+                {"source": name, "example": "", "finding": f"no {folder.name}/examples/*.json", "semantics": ""}
+            )
+    show_rows(told, ["source", "example", "finding", "semantics"], as_json=as_json, empty="no sources")
     raise SystemExit(EXIT_DIFFERENCES if failed else EXIT_OK)

@@ -10,6 +10,7 @@ from schemas.errors import InvalidInput
 from schemas.registry import connected_codec
 from streams.agents.lane import LaneWorker
 from streams.agents.runtime.tuning import Tuning
+from streams.core.mapping.dialects import not_proven
 from streams.core.mapping.mapping import load_mapping
 from streams.core.mapping.text import read_text
 
@@ -23,6 +24,9 @@ def run(settings: Settings, name: str) -> int:
             f"source {name!r}: no folder {folder}; known sources: {', '.join(settings.sources) or 'none'}"
         )
     mapping = load_mapping(folder)
+    reason = not_proven(mapping.source.kind)
+    if reason:
+        raise InvalidInput(f"source {name!r}: {reason}")
     codec = connected_codec(settings.registry_url)
     worker = LaneWorker(
         name,

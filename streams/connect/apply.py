@@ -17,6 +17,7 @@ from streams.connect.folder import Source
 from streams.connect.plan import Action, KeyChange, SourcePlan, shown
 from streams.connect.source_log import SourceLog
 from streams.connect.status import observe
+from streams.core.mapping.dialects import not_proven
 
 POLL_S = 0.2
 STALE_FAILURE_S = 5.0
@@ -77,6 +78,9 @@ def refusal(planned: SourcePlan) -> str:
 
 
 def _apply(source: Source, planned: SourcePlan, cluster: Cluster, report: Report) -> str:
+    reason = not_proven(source.kind)
+    if reason:
+        raise InvalidInput(f"{source.name}: {reason}")
     if planned.action is Action.REFUSED:
         raise InvalidInput(refusal(planned))
     client = cluster.client

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import psycopg
 import pymysql
 
-from schemas.errors import EnvironmentFault
+from schemas.errors import EnvironmentFault, InvalidInput
 from streams.connect.preflight import CONNECT_TIMEOUT_S, Target
 from streams.core.mapping.catalogue import SESSION_COLLATION, Catalogue, Column, PartialKey, Table
 
@@ -103,8 +103,13 @@ class Cursor(Protocol):
 def session(kind: str, at: Target) -> Iterator[Cursor]:
     """A read-only session with the settings that the compiled semantics mean (time zone, SQL mode, collation).
 
-    Raises EnvironmentFault when the database cannot be reached or refuses.
+    Raises EnvironmentFault when the database cannot be reached or refuses, InvalidInput when none can be asked here.
     """
+    if kind not in ("postgres", "mariadb", "mysql"):
+        raise InvalidInput(
+            f"{kind} is golden-only: no such database is asked here; `onhand source init --kind {kind} --query` prints "
+            "what to run there instead, and `onhand source test` needs none"
+        )
     try:
         connection: Any
         if kind == "postgres":

@@ -20,13 +20,19 @@ from streams.connect.findings import Finding, Severity
 from streams.connect.folder import Source, log_topic
 from streams.connect.plan import SECRET_KEY
 from streams.connect.tables import broken, matches, split_patterns, written_table
+from streams.core.mapping.dialects import REFUSED, not_proven
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 CLASSES = {
     "postgres": "io.debezium.connector.postgresql.PostgresConnector",
     "mariadb": "io.debezium.connector.mariadb.MariaDbConnector",
+    "mysql": "io.debezium.connector.mysql.MySqlConnector",
+    "sqlserver": "io.debezium.connector.sqlserver.SqlServerConnector",
+    "oracle": "io.debezium.connector.oracle.OracleConnector",
 }
-"""Kind of source.yaml → the connector proven for it."""
+"""Kind of source.yaml → its connector."""
+WITH_HISTORY = ("mariadb", "mysql", "sqlserver", "oracle")
+"""Kinds whose connectors keep a history of the schema."""
 MAX_HEARTBEAT_MS = 10_000
 MAX_POLL_MS = 100
 MAX_RETRY_WAIT_MS = 2_000
@@ -53,7 +59,7 @@ class Setting(NamedTuple):
     unset: str
     """What the connector does without the key."""
     why: str
-    kinds: tuple[str, ...] = ("postgres", "mariadb")
+    kinds: tuple[str, ...] = tuple(CLASSES)
     severity: Severity = ERROR
 
 
@@ -86,7 +92,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("E14", "time.precision.mode", ("isostring",), "adaptive", "dates and times are read as ISO text"),
     Setting("E14", "binary.handling.mode", ("base64",), "bytes", "binary columns are read as base64"),
     Setting(
-        "E14", "bigint.unsigned.handling.mode", ("long",), "long", "`precise` turns keys into base64", ("mariadb",)
+        "E14",
+        "bigint.unsigned.handling.mode",
+        ("long",),
+        "long",
+        "`precise` turns keys into base64",
+        ("mariadb", "mysql"),
     ),
     Setting(
         "E16",
@@ -94,7 +105,7 @@ SETTINGS: tuple[Setting, ...] = (
         ("false",),
         "false",
         "a skipped DDL leaves columns under wrong names",
-        ("mariadb",),
+        WITH_HISTORY,
     ),
     Setting("E17", "skipped.operations", ("none",), "t", "TRUNCATE would be hidden and its stock stay for ever"),
     Setting("E18", "exactly.once.support", ("requested",), "requested", "transactional writes are not proven here"),
@@ -117,7 +128,7 @@ SETTINGS: tuple[Setting, ...] = (
         "5",
         "with more, a first snapshot can hang for good while the task says RUNNING",
     ),
-    Setting("E21", "include.schema.changes", ("true",), "true", "DDL must stand in the log", ("mariadb",)),
+    Setting("E21", "include.schema.changes", ("true",), "true", "DDL must stand in the log", WITH_HISTORY),
     Setting(
         "E21",
         "extended.headers.enabled",
@@ -322,15 +333,19 @@ def connector_class(source: Source) -> Iterator[Wrong]:
     """E23."""
     want = CLASSES.get(source.kind)
     if want is None:
-        proven = ", ".join(sorted(CLASSES))
-        yield Wrong("connector.class", f"kind {source.kind} of source.yaml is not proven yet", f"Proven: {proven}")
-    elif source.config.get("connector.class") != want:
+        reason = REFUSED.get(source.kind, f"kind {source.kind} of source.yaml is unknown")
+        yield Wrong("connector.class", reason, f"There are: {', '.join(CLASSES)}")
+        return
+    if source.config.get("connector.class") != want:
         have = source.config.get("connector.class")
         yield Wrong(
             "connector.class",
             f"connector.class is {have!r} but source.yaml says {source.kind}",
             f'Write "connector.class": "{want}"',
         )
+    reason = not_proven(source.kind)
+    if reason:
+        yield Wrong("connector.class", reason, "Check and test the mapping; `apply` refuses it", Severity.NOTE)
 
 
 def required_keys(source: Source) -> Iterator[Wrong]:
@@ -339,9 +354,10 @@ def required_keys(source: Source) -> Iterator[Wrong]:
     keys += ["table.include.list", *(["signal.data.collection"] if source.writes else [])]
     if source.kind == "postgres":
         keys += ["database.dbname", "slot.name", "publication.name"]
-    if source.kind == "mariadb":
-        keys += ["database.server.id", "schema.history.internal.kafka.topic"]
-        keys += ["schema.history.internal.kafka.bootstrap.servers"]
+    keys += {"mariadb": ["database.server.id"], "mysql": ["database.server.id"]}.get(source.kind, [])
+    keys += {"sqlserver": ["database.names"], "oracle": ["database.dbname"]}.get(source.kind, [])
+    if source.kind in WITH_HISTORY:
+        keys += ["schema.history.internal.kafka.topic", "schema.history.internal.kafka.bootstrap.servers"]
     for key in keys:
         if not source.config.get(key):
             yield Wrong(key, f"{key} is missing", f"Add {key} (docs/connectors.md shows a whole file)")

@@ -6,6 +6,7 @@ Golden-only: written after the vendors' documentation of their catalogue views, 
 from __future__ import annotations
 
 import csv
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,8 @@ from streams.connect.preflight import Target
 from streams.core.mapping.catalogue import Catalogue, Column, Table
 
 FIELDS = (
-    "what", "table_name", "name", "position", "column_name", "data_type", "nullable", "scale", "length", "more",
+    "what", "table_name", "name", "position", "column_name", "data_type", "nullable", "precision", "scale", "length",
+    "more",
 )  # fmt: skip
 """One line a column (`name` = the column), a key's column (`name` = the key), a reference's column, a table's rows."""
 
@@ -26,7 +28,7 @@ _SQLSERVER = """\
 -- Give another schema than dbo in the first line.
 DECLARE @schema sysname = 'dbo';
 SELECT 'column' AS what, t.name AS table_name, c.name AS name, c.column_id AS position, c.name AS column_name,
-       ty.name AS data_type, c.is_nullable AS nullable, c.scale AS scale,
+       ty.name AS data_type, c.is_nullable AS nullable, c.precision AS precision, c.scale AS scale,
        CASE WHEN ty.name IN ('nchar', 'nvarchar') AND c.max_length > 0 THEN c.max_length / 2
             ELSE c.max_length END AS length,
        c.collation_name AS more
@@ -35,23 +37,23 @@ SELECT 'column' AS what, t.name AS table_name, c.name AS name, c.column_id AS po
  WHERE SCHEMA_NAME(t.schema_id) = @schema
 UNION ALL
 SELECT CASE WHEN i.is_primary_key = 1 THEN 'primary' ELSE 'unique' END, t.name, i.name, ic.key_ordinal,
-       COL_NAME(t.object_id, ic.column_id), NULL, NULL, NULL, NULL, NULL
+       COL_NAME(t.object_id, ic.column_id), NULL, NULL, NULL, NULL, NULL, NULL
   FROM sys.tables t JOIN sys.indexes i ON i.object_id = t.object_id
   JOIN sys.index_columns ic ON ic.object_id = i.object_id AND ic.index_id = i.index_id
  WHERE SCHEMA_NAME(t.schema_id) = @schema AND i.is_unique = 1 AND i.has_filter = 0 AND ic.is_included_column = 0
 UNION ALL
 SELECT 'foreign', t.name, f.name, fc.constraint_column_id, COL_NAME(t.object_id, fc.parent_column_id), NULL, NULL,
-       NULL, NULL, CONCAT(r.name, '|', COL_NAME(r.object_id, fc.referenced_column_id))
+       NULL, NULL, NULL, CONCAT(r.name, '|', COL_NAME(r.object_id, fc.referenced_column_id))
   FROM sys.foreign_keys f JOIN sys.tables t ON t.object_id = f.parent_object_id
   JOIN sys.foreign_key_columns fc ON fc.constraint_object_id = f.object_id
   JOIN sys.tables r ON r.object_id = f.referenced_object_id
  WHERE SCHEMA_NAME(t.schema_id) = @schema AND r.schema_id = t.schema_id
 UNION ALL
-SELECT 'rows', t.name, NULL, SUM(p.rows), NULL, NULL, NULL, NULL, NULL, NULL
+SELECT 'rows', t.name, NULL, SUM(p.rows), NULL, NULL, NULL, NULL, NULL, NULL, NULL
   FROM sys.tables t JOIN sys.partitions p ON p.object_id = t.object_id AND p.index_id IN (0, 1)
  WHERE SCHEMA_NAME(t.schema_id) = @schema GROUP BY t.name
 UNION ALL
-SELECT 'server', @schema, DB_NAME(), NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+SELECT 'server', @schema, DB_NAME(), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 """
 
 _ORACLE = """\
@@ -61,30 +63,30 @@ _ORACLE = """\
 DEFINE owner = 'JDE'
 SELECT 'column' AS what, c.table_name AS table_name, c.column_name AS name, c.column_id AS position,
        c.column_name AS column_name, c.data_type AS data_type, CASE c.nullable WHEN 'Y' THEN 1 ELSE 0 END AS nullable,
-       c.data_scale AS scale, NULLIF(c.char_length, 0) AS length, '' AS more
+       c.data_precision AS precision, c.data_scale AS scale, NULLIF(c.char_length, 0) AS length, '' AS more
   FROM all_tab_columns c JOIN all_tables t ON t.owner = c.owner AND t.table_name = c.table_name
  WHERE c.owner = '&owner'
 UNION ALL
 SELECT CASE k.constraint_type WHEN 'P' THEN 'primary' ELSE 'unique' END, k.table_name, k.constraint_name, kc.position,
-       kc.column_name, '', NULL, NULL, NULL, ''
+       kc.column_name, '', NULL, NULL, NULL, NULL, ''
   FROM all_constraints k JOIN all_cons_columns kc ON kc.owner = k.owner AND kc.constraint_name = k.constraint_name
  WHERE k.owner = '&owner' AND k.constraint_type IN ('P', 'U') AND k.status = 'ENABLED'
 UNION ALL
-SELECT 'unique', i.table_name, i.index_name, ic.column_position, ic.column_name, '', NULL, NULL, NULL, ''
+SELECT 'unique', i.table_name, i.index_name, ic.column_position, ic.column_name, '', NULL, NULL, NULL, NULL, ''
   FROM all_indexes i JOIN all_ind_columns ic ON ic.index_owner = i.owner AND ic.index_name = i.index_name
  WHERE i.table_owner = '&owner' AND i.uniqueness = 'UNIQUE' AND i.index_type = 'NORMAL'
 UNION ALL
-SELECT 'foreign', k.table_name, k.constraint_name, kc.position, kc.column_name, '', NULL, NULL, NULL,
+SELECT 'foreign', k.table_name, k.constraint_name, kc.position, kc.column_name, '', NULL, NULL, NULL, NULL,
        r.table_name || '|' || r.column_name
   FROM all_constraints k JOIN all_cons_columns kc ON kc.owner = k.owner AND kc.constraint_name = k.constraint_name
   JOIN all_cons_columns r ON r.owner = k.r_owner AND r.constraint_name = k.r_constraint_name
    AND r.position = kc.position
  WHERE k.owner = '&owner' AND k.constraint_type = 'R' AND r.owner = k.owner
 UNION ALL
-SELECT 'rows', t.table_name, '', t.num_rows, '', '', NULL, NULL, NULL, ''
+SELECT 'rows', t.table_name, '', t.num_rows, '', '', NULL, NULL, NULL, NULL, ''
   FROM all_tables t WHERE t.owner = '&owner' AND t.num_rows IS NOT NULL
 UNION ALL
-SELECT 'server', '&owner', SYS_CONTEXT('USERENV', 'DB_NAME'), NULL, '', '', NULL, NULL, NULL, '' FROM dual;
+SELECT 'server', '&owner', SYS_CONTEXT('USERENV', 'DB_NAME'), NULL, '', '', NULL, NULL, NULL, NULL, '' FROM dual;
 """
 
 QUERIES: Mapping[str, str] = {"sqlserver": _SQLSERVER, "oracle": _ORACLE}
@@ -161,19 +163,26 @@ def _rows(text: str, path: str) -> list[tuple[int, dict[str, str]]]:
 
 
 def _column(row: Mapping[str, str], kind: str, path: Path, line: int) -> Column:
-    type_ = row["data_type"].lower()
-    scale = _integer(row["scale"], path, line)
-    length = _integer(row["length"], path, line)
-    exact = type_.startswith(("numeric", "decimal", "number", "money", "smallmoney"))
-    text = "char" in type_ or "text" in type_
+    type_ = _type(row["data_type"], kind)
+    numbers = {name: _integer(row[name], path, line) for name in ("precision", "scale", "length")}
+    exact = type_ in ("numeric", "decimal", "money", "smallmoney", "NUMBER")
+    text = "CHAR" in type_.upper() or "text" in type_
     return Column(
         name=row["name"],
         type=type_,
         nullable=row["nullable"].lower() in ("1", "y", "yes", "true"),
-        scale=scale if exact else None,
-        length=length if text and length and length > 0 else None,
+        precision=numbers["precision"] if exact else None,
+        scale=numbers["scale"] if exact else None,
+        length=numbers["length"] if text and (numbers["length"] or 0) > 0 else None,
         collation=row["more"] or None if kind == "sqlserver" and text else None,
     )
+
+
+def _type(written: str, kind: str) -> str:
+    """As catalog.json has it: Oracle's names in upper case and without digits, SQL Server's row version by its name."""
+    if kind == "oracle":
+        return re.sub(r"\(\d+\)", "", written.upper())
+    return {"timestamp": "rowversion"}.get(written.lower(), written.lower())
 
 
 def _integer(text: str, path: Path, line: int) -> int | None:

@@ -124,3 +124,14 @@ REFUSED = {
     "replicate its tables into PostgreSQL and onboard that",
 }
 """Kind → why there is no mapping in its SQL, and the way out."""
+
+
+def not_proven(kind: str) -> str:
+    """Why a source of this kind does not run yet; '' when it does."""
+    dialect = DIALECTS.get(kind)
+    if dialect is None or dialect.proven:
+        return ""
+    return (
+        f"golden-only: the SQL of {dialect.name} is held against documented answers, not against a server, and no lane "
+        "has read its log: positions, resends and the audit are proven for PostgreSQL and MariaDB alone"
+    )

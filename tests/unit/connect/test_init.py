@@ -201,18 +201,18 @@ def test_a_password_is_resolved_and_never_repeated(monkeypatch: pytest.MonkeyPat
 
 def catalogue_csv(delimiter: str = ",") -> str:
     rows = [
-        ("server", "dbo", "ERP", "", "", "", "", "", "", ""),
+        ("server", "dbo", "ERP", "", "", "", "", "", "", "", ""),
         *(
-            ("column", f"{company}$Item", name, n, name, type_, nullable, scale, length, "")
+            ("column", f"{company}$Item", name, n, name, type_, nullable, "", scale, length, "")
             for company in ("A Ltd_", "B")
             for n, name, type_, nullable, scale, length in (
                 (1, "No_", "nvarchar", 0, "", 20),
                 (2, "Description", "nvarchar", 0, "", 50),
             )
         ),
-        *(("primary", f"{company}$Item", "pk", 1, "No_", "", "", "", "", "") for company in ("A Ltd_", "B")),
+        *(("primary", f"{company}$Item", "pk", 1, "No_", "", "", "", "", "", "") for company in ("A Ltd_", "B")),
         *(
-            ("column", f"{company}$Item Ledger Entry", name, n, name, type_, 0, scale, length, "")
+            ("column", f"{company}$Item Ledger Entry", name, n, name, type_, 0, 38 if scale else "", scale, length, "")
             for company in ("A Ltd_", "B")
             for n, name, type_, scale, length in (
                 (1, "Entry No_", "int", "", ""),
@@ -223,10 +223,10 @@ def catalogue_csv(delimiter: str = ",") -> str:
             )
         ),
         *(
-            ("primary", f"{company}$Item Ledger Entry", "pk", 1, "Entry No_", "", "", "", "", "")
+            ("primary", f"{company}$Item Ledger Entry", "pk", 1, "Entry No_", "", "", "", "", "", "")
             for company in ("A Ltd_", "B")
         ),
-        ("rows", "B$Item Ledger Entry", "", 1234, "", "", "", "", "", ""),
+        ("rows", "B$Item Ledger Entry", "", 1234, "", "", "", "", "", "", ""),
     ]
     return "\n".join(delimiter.join(map(str, row)) for row in [FIELDS, *rows]) + "\n"
 
@@ -258,10 +258,10 @@ def test_sql_server_from_a_catalogue_query_s_result(delimiter: str, tmp_path: Pa
     ("text", "said"),
     [
         ("a,b\n", "no column what"),
-        (f"{','.join(FIELDS)}\ncolumn,t,c,x,c,int,0,many,,\n", ":2: 'many' is no number"),
-        (f"{','.join(FIELDS)}\nview,t,c,1,c,int,0,,,\n", ":2: what is 'view'"),
-        (f"{','.join(FIELDS)}\ncolumn,t,c,1\n", ":2: 4 values where the header has 10"),
-        (f"{','.join(FIELDS)}\ncolumn,t,c,1,c,int,0,,,\n", "no line `server`"),
+        (f"{','.join(FIELDS)}\ncolumn,t,c,1,c,int,0,,many,,\n", ":2: 'many' is no number"),
+        (f"{','.join(FIELDS)}\nview,t,c,1,c,int,0,,,,\n", ":2: what is 'view'"),
+        (f"{','.join(FIELDS)}\ncolumn,t,c,1\n", ":2: 4 values where the header has 11"),
+        (f"{','.join(FIELDS)}\ncolumn,t,c,1,c,int,0,,,,\n", "no line `server`"),
     ],
 )
 def test_a_wrong_catalogue_file_is_told_with_its_line(text: str, said: str, tmp_path: Path) -> None:

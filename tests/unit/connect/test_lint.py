@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from schemas.errors import EXIT_INVALID, InvalidInput
+from streams.connect.apply import Cluster, apply_source
+from streams.connect.catalogue import session
+from streams.connect.drift import drift_findings
 from streams.connect.findings import Severity
 from streams.connect.folder import read_source
 from streams.connect.lint import RULES, lint
+from streams.connect.plan import plan
+from streams.connect.preflight import Target, preflight
 from tests.unit.connect.sources import CONFIGS, VARIABLES, changed, demo_config, write_folder
 
 BAD: list[tuple[str, str, dict[str, str | None]]] = [
@@ -100,9 +107,29 @@ def test_a_wrong_connector_for_the_kind(tmp_path: Path) -> None:
     assert [finding.code for finding in lint([source])] == ["E23"]
 
 
-def test_a_kind_that_is_not_proven(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path, "as400", demo_config("erp"), kind="oracle")
-    assert "E23" in {finding.code for finding in lint([read_source(folder, VARIABLES)])}
+def test_a_kind_that_is_golden_only_is_checked_and_said_to_be_so(tmp_path: Path) -> None:
+    config = {
+        **demo_config("wms"),
+        "connector.class": "io.debezium.connector.sqlserver.SqlServerConnector",
+        "database.names": "ERP",
+    }
+    source = read_source(write_folder(tmp_path, "wms", config, kind="sqlserver"), VARIABLES)
+    found = lint([source])
+    assert [(finding.code, finding.severity) for finding in found] == [("E23", Severity.NOTE)]
+    assert "golden-only" in found[0].message
+    assert drift_findings(source, []) == []
+    assert preflight(source, []) == []
+    outcome = apply_source(source, plan({"wms": source.config}, {})[0], cast(Cluster, None), print)
+    assert outcome.exit_code == EXIT_INVALID
+    assert "golden-only" in outcome.detail
+    nowhere = Target("127.0.0.1", 1, "u", "p", "d")
+    with pytest.raises(InvalidInput, match="golden-only"), session("sqlserver", nowhere):
+        pass
+
+
+def test_a_kind_that_is_refused_by_name(tmp_path: Path) -> None:
+    source = read_source(write_folder(tmp_path, "as400", demo_config("erp"), kind="db2"), VARIABLES)
+    assert "Db2 is refused" in next(f.message for f in lint([source]) if f.code == "E23")
 
 
 def test_two_sources_may_not_share_an_identity(tmp_path: Path) -> None:
