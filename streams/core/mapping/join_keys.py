@@ -85,7 +85,10 @@ def plain(node: exp.Expr, table: Table, dialect: str) -> str:
 
     PostgreSQL shows an index's predicate with parentheses and casts of its own: `((state)::text = 'live'::text)`.
     """
-    return node.copy().transform(_plain, table).sql(DIALECTS[dialect].parser)
+    before: exp.Expr | None = None
+    while node != before:  # a node that took another's place is not looked into
+        before, node = node, node.transform(_plain, table)
+    return node.sql(DIALECTS[dialect].parser)
 
 
 def _plain(node: exp.Expr, table: Table) -> exp.Expr:

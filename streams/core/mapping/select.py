@@ -253,7 +253,7 @@ class Select:
             self._edge(f"if {known}: " if known else "", index, key)
         found = f"L[{index}].get({key})" + (f" if {known} else None" if known else "")
         if choice.many:
-            self._each(source, join, found, rest, seen)
+            self._each(source, join, f"({found})", rest, seen)
             if not source.optional:
                 filters[:0] = rest
             return

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from streams.core.lane import fold, worklists
-from streams.core.lane.lookups import LISTED
 from streams.core.mapping import model
 from streams.core.mapping.catalogue import PartialKey
 from tests.unit.lane.conftest import Lane, Receiver
@@ -66,7 +65,8 @@ def change(lane: Lane, *changes: tuple[Any, ...]) -> dict[tuple[str, str], str]:
 
 def balances(received: Receiver) -> dict[tuple[str, str], str]:
     return {
-        (sku, where): format(quantity.normalize(), "f") for (sku, where, _, _), quantity in received.quantities().items()
+        (sku, where): format(quantity.normalize(), "f")
+        for (sku, where, _, _), quantity in received.quantities().items()
     }
 
 
@@ -194,12 +194,12 @@ def test_a_table_of_one_row_is_joined_to_every_row_and_a_second_row_is_one_excep
 def test_a_key_that_is_declared_unique_and_is_not_makes_no_record_that_grows() -> None:
     sql = STOCK.replace("i ON i.id = s.item", "i ON i.code = 'X'").replace("i.code AS", "'S' AS")
     lane = lane_of("unique: {item: [[code]]}", postings=sql)
-    count = LISTED * 5
+    count = 20
     start(lane, item=rows("item", (0, "X")), stock=rows("stock", (1, 1, 0, "5")))
     for n in range(1, count):
         change(lane, ("c", "item", n, "X"))
     state = lane.runtime.state()
-    assert max(len(value) for key, value in state.items() if key[:1] == b"u") < 20 * LISTED
+    assert max(len(value) for key, value in state.items() if key[:1] == b"u") < 100
     assert codes(lane) == ["lookup-ambiguous"]
     for n in range(count - 1):
         assert balances(lane.received()) == {("S", "W"): "5"}
@@ -258,3 +258,15 @@ def test_two_postings_with_the_same_key_add_up() -> None:
     assert balances(lane.received()) == {("A", "W"): "17"}
     assert change(lane, ("u", "stock", 2, 1, 0, "5")) == {("A", "W"): "10"}
     assert change(lane, ("d", "stock", 2)) == {("A", "W"): "5"}
+
+
+def test_rows_that_join_many_share_no_unit_that_cannot_hold_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fold, "FULL_BYTES", 20_000)
+    lane = lane_of(postings=PARTS.replace("i.code AS sku", "i.code || p.id AS sku"))
+    start(lane, item=rows("item", (1, "A")), part=rows("part", *[(n, 9, 1, "1") for n in range(300)]))
+    found = change(lane, *[("c", "line", n, 9, "1") for n in range(30)])
+    assert (len(found), set(found.values())) == (300, {"30"})
+    batches = [made.items() for made, _ in lane.runtime.durable.changelog]
+    units = [sum(len(key) + len(value or b"") for key, value in made) for made in batches]
+    row = max(len(value) for key, value in lane.runtime.state().items() if key[:7] == b"rs.line")
+    assert max(units) < 20_000 + 6 * row
