@@ -92,6 +92,15 @@ def _speaking(entries: Iterable[Entry], ownership: Ownership) -> frozenset[tuple
     )
 
 
+def owner_of(entry: Entry, entries: Sequence[Entry], referenced: bool, ownership: Ownership) -> Owner | None:
+    """Who is believed about what an entry of a claim says, for people; None: nobody owns that bucket there."""
+    owners = ownership.owners(entry.bucket, entry.location)
+    if not owners:
+        return None
+    speaking = _speaking(entries, ownership) if referenced else frozenset()
+    return next((owner for owner in owners if (entry.bucket, *owner) in speaking), owners[0])
+
+
 def _compare(effect: Effect, counted: Iterable[Entry], others: Iterable[tuple[Entry, Owner]]) -> None:
     owned: dict[tuple[str, Bucket], Decimal] = defaultdict(Decimal)
     for entry in counted:

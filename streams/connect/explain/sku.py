@@ -1,0 +1,144 @@
+"""Why a sku has its promise: the promise, its position, claim by claim who is believed, and the rows behind each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from schemas.errors import InvalidInput
+from schemas.records import Atp, Bucket, LocationAtp, Position
+from streams.connect.explain.rows import posting_text, row_documents
+from streams.connect.explain.world import World
+from streams.core.inventory.claims import owner_of, settle
+from streams.core.inventory.state import Entry
+from streams.core.ownership import Owner
+
+_ORDER = {bucket: number for number, bucket in enumerate(Bucket)}
+
+
+def explain_sku(world: World, sku: str, now_us: int) -> dict[str, Any]:
+    """Raises InvalidInput when nobody knows the sku, EnvironmentFault."""
+    atp = world.canonical.newest("inventory.atp.v1", sku)
+    position = world.canonical.newest("inventory.position.v1", sku)
+    claims: dict[str | None, list[Entry]] = defaultdict(list)
+    rows: list[dict[str, Any]] = []
+    for lane in world.lanes:
+        for held in lane.balances(sku):
+            name = held.name
+            entry = Entry(lane.source, name.view, name.location, name.bucket, name.due, held.quantity, 0)
+            claims[name.reference].append(entry)
+        found = lane.rows_of_sku(sku)
+        says = {row.reference: [posting_text(*posting) for posting in row.postings] for row in found}
+        rows += row_documents(world, lane, found, says)
+    if atp is None and not claims and not rows:
+        silent = "".join(f"; {source}: {why}" for source, why in world.silent.items())
+        raise InvalidInput(
+            f"sku {sku!r}: no source says anything about it; skus are written as the mapping makes them{silent}"
+        )
+    item = world.canonical.newest("item.v1", sku)
+    return {
+        "sku": sku,
+        "promise": _promise(atp) if isinstance(atp, Atp) else None,
+        "item": None if item is None else msgspec.to_builtins(item),
+        "position": _position(position) if isinstance(position, Position) else None,
+        "claims": [
+            _claim(world, reference, entries, now_us)
+            for reference, entries in sorted(claims.items(), key=lambda each: (each[0] is not None, each[0] or ""))
+        ],
+        "rows": rows,
+        "sources": world.sources,
+        "silent": world.silent,
+        "exceptions": world.exceptions(sku),
+    }
+
+
+def _promise(atp: Atp) -> dict[str, Any]:
+    return {
+        "version": atp.version,
+        "cause": atp.cause,
+        "complete": atp.complete,
+        "uncertain": atp.uncertain,
+        "source_versions": atp.source_versions,
+        "stamps": msgspec.to_builtins(atp.stamps),
+        "network": {**msgspec.to_builtins(atp.network), "words": terms(atp.network)},
+        "locations": [{**msgspec.to_builtins(one), "words": terms(one)} for one in atp.locations],
+        "kit": msgspec.to_builtins(atp.kit),
+    }
+
+
+def terms(at: LocationAtp) -> str:
+    """`17 = on hand 20 − on hold 3`, terms that are zero left out."""
+    signed = (
+        ("", "on hand", at.on_hand),
+        ("− ", "on hold", at.on_hold),
+        ("− ", "safety stock", at.safety_stock),
+        ("+ ", "inbound", at.inbound),
+        ("− ", "demand", at.demand),
+        ("− ", "reserved", at.reserved),
+    )
+    said = [f"{sign}{name} {plain(quantity)}" for sign, name, quantity in signed if quantity or not sign]
+    return f"{plain(at.available_now)} = {' '.join(said)}"
+
+
+def plain(quantity: Decimal) -> str:
+    """Without needless zeros."""
+    text = format(quantity, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _position(position: Position) -> dict[str, Any]:
+    return {
+        "version": position.version,
+        "lines": [msgspec.to_builtins(line) for line in position.lines],
+        "drifts": [msgspec.to_builtins(drift) for drift in position.drifts],
+    }
+
+
+def _claim(world: World, reference: str | None, entries: Sequence[Entry], now_us: int) -> dict[str, Any]:
+    """What everybody says of one reference, and what follows from it."""
+    ordered = sorted(entries, key=lambda e: (_ORDER[e.bucket], e.location, e.source, e.view, str(e.due or "")))
+    effect = settle(ordered, reference is not None, world.ownership, now_us)
+    opens = [
+        {"location": location, "bucket": bucket.value, "due": due, "quantity": quantity}
+        for (location, bucket, due), quantity in effect.lines.items()
+    ]
+    return {
+        "reference": reference,
+        "entries": [_entry(world, entry, ordered, reference is not None) for entry in ordered],
+        "counts": opens,
+        "words": list(_words(reference, ordered, effect.lines)),
+    }
+
+
+def _entry(world: World, entry: Entry, entries: Sequence[Entry], referenced: bool) -> dict[str, Any]:
+    owner = owner_of(entry, entries, referenced, world.ownership)
+    speaker = Owner(entry.source, entry.view)
+    role = "counts" if owner == speaker else "nobody owns it" if owner is None else f"compared: {owner} owns it"
+    return {
+        "source": str(speaker),
+        "bucket": entry.bucket.value,
+        "location": entry.location,
+        "due": entry.due,
+        "quantity": entry.quantity,
+        "role": role,
+    }
+
+
+def _words(reference: str | None, entries: Sequence[Entry], lines: Any) -> Iterator[str]:
+    """What is left of a claim, for people."""
+    if reference is None:
+        return
+    for claimed, done in ((Bucket.DEMAND, Bucket.FULFILLED), (Bucket.INBOUND, Bucket.RECEIVED)):
+        if not any(entry.bucket in (claimed, done) for entry in entries):
+            continue
+        left = [(at, due, quantity) for (at, bucket, due), quantity in lines.items() if bucket is claimed]
+        if not any(entry.bucket is claimed for entry in entries):
+            yield f"{reference}: {done.value} without {claimed.value}: nothing is open"
+        elif not left:
+            yield f"{reference}: {claimed.value} is closed: nothing of it counts any more"
+        for at, due, quantity in left:
+            yield f"{reference}: open {claimed.value} {plain(quantity)} at {at}{f' due {due}' if due else ''}"
