@@ -10,6 +10,8 @@ from dataclasses import asdict
 import click
 
 from onhand.cli.output import json_option, show_json, show_rows
+from onhand.cli.source_audit import audit
+from onhand.cli.source_explain import explain
 from onhand.cli.source_grants import grants
 from onhand.cli.source_init import init
 from onhand.cli.source_operations import OPERATIONS
@@ -266,7 +268,7 @@ def _short(one: SourceStatus) -> str:
     return " ".join(f"{key}={value}" for key, value in one.database.items() if value is not None)
 
 
-for _command in (*OPERATIONS, init, grants, try_):
+for _command in (*OPERATIONS, audit, init, grants, try_, explain):
     source.add_command(_command)
 if importlib.util.find_spec("onhand.cli.source_mapping"):
     for _command in vars(importlib.import_module("onhand.cli.source_mapping")).values():

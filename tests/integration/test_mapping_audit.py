@@ -18,7 +18,7 @@ import pytest
 
 from onhand.stack.local import settings_environment
 from schemas import administration
-from schemas.errors import EXIT_DIFFERENCES, EXIT_INVALID, EXIT_OK
+from schemas.errors import EXIT_DIFFERENCES, EXIT_INVALID, EXIT_OK, EXIT_RUNTIME
 from tests.integration.connect_support import Project, mariadb_source, postgres_source, project
 from tests.integration.mapping_support.databases import writer
 from tests.stack import Database, RunningStack
@@ -126,13 +126,10 @@ def test_the_audit_of_a_running_lane(
 
         silently_change(kind, at, stock)
         code, report = audited(made, name)
-        assert code == EXIT_DIFFERENCES
-        assert [
-            (d["sku"], d["location"], d["bucket"], d["reference"], d["database"], d["lane"])
-            for d in report["differences"]
-        ] == [
-            ("third", "", "component", "b7", "1007.000", "7.000"),
-            ("third", "b7", "on_hand", None, "1007.000", "7.000"),
+        assert code == EXIT_RUNTIME
+        assert [(d["output"], d["sku"], d["database"], d["lane"]) for d in report["differences"]] == [
+            ("components", "third", "1007.000", "7.000"),
+            ("postings", "third", "1007.000", "7.000"),
         ]
         assert report["rounds"] == 2
 
