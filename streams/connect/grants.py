@@ -25,8 +25,8 @@ PASSWORD = "…"
 LOSES = {
     "signal": "signal table: a table or column that is captured later cannot be read beside the stream; it needs a "
     "full `source resnapshot`, during which increases are held",
-    "heartbeat": "heartbeat table: while nothing is written the connector's place in the log does not move; what the "
-    "server keeps for it grows when others on the server write",
+    "heartbeat": "heartbeat table: while no captured table changes the connector's place in the log does not move: "
+    "what the server keeps for it grows if others write on it, and `source audit` waits for the next change",
     "pulse": "heartbeat event: an idle server is looked at every 48 s only, so promises look stale in between",
 }
 
