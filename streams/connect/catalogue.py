@@ -66,7 +66,7 @@ SELECT c.relname, (SELECT array_agg(a.attname::text ORDER BY k.n)
  WHERE n.nspname = %s AND NOT i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indkey[0] <> 0"""
 
 _INDEXES_MARIADB = """
-SELECT table_name, GROUP_CONCAT(column_name ORDER BY seq_in_index SEPARATOR '\n')
+SELECT table_name, GROUP_CONCAT(column_name ORDER BY seq_in_index SEPARATOR '\\n')
   FROM information_schema.statistics
  WHERE table_schema = %s AND non_unique = 1 AND index_type = 'BTREE'
  GROUP BY table_name, index_name HAVING MAX(sub_part IS NOT NULL) = 0"""
@@ -177,7 +177,12 @@ def read_catalogue(cursor: Cursor, kind: str, schema: str, only: Collection[str]
         else:
             read.unique += (key,)
             read.primary = key if primary else read.primary
+    cursor.execute(_INDEXES_POSTGRES if postgres else _INDEXES_MARIADB, (schema,))
+    for table, names in cursor.fetchall():
+        if table in tables:
+            tables[table].indexes += (tuple(names) if isinstance(names, list) else tuple(str(names).split("\n")),)
     for read in tables.values():
+        read.indexes = tuple(sorted(set(read.indexes)))
         read.unique = tuple(sorted(set(read.unique), key=lambda key: (key != read.primary, key)))
         read.partial = tuple(sorted(set(read.partial), key=lambda key: (key.columns, key.where)))
     catalogue = Catalogue(kind=kind, schema=schema, tables=dict(sorted(tables.items())))

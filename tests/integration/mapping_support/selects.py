@@ -11,6 +11,7 @@ from sqlglot import exp
 from streams.core.mapping.catalogue import Catalogue
 from streams.core.mapping.decoders import RowCodec
 from streams.core.mapping.dialects import DIALECTS
+from streams.core.mapping.join_keys import Declared
 from streams.core.mapping.mapping import CompiledTable
 from streams.core.mapping.model import Evaluation
 from streams.core.mapping.problems import Problem, Refused, refusal
@@ -21,9 +22,9 @@ from streams.core.mapping.subset import outside
 class PlainSelects:
     """All SELECTs of a text; `tables` by unqualified name, `lookups` as in a mapping."""
 
-    def __init__(self, catalogue: Catalogue, text: str) -> None:
+    def __init__(self, catalogue: Catalogue, text: str, declared: Declared | None = None) -> None:
         """Raises Refused."""
-        program = Program(catalogue)
+        program = Program(catalogue, declared or Declared())
         trees = sqlglot.parse(text, read=DIALECTS[catalogue.kind].parser)
         tree = trees[0]
         assert isinstance(tree, exp.Expr)
