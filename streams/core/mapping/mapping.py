@@ -27,6 +27,7 @@ from streams.core.mapping.decoders import RowCodec
 from streams.core.mapping.dialects import DIALECTS
 from streams.core.mapping.files import file_kind, status_symbols
 from streams.core.mapping.join_keys import Declared
+from streams.core.mapping.lines import placed, shown
 from streams.core.mapping.model import MANY, Evaluation, Lookup, LookupKey, LookupSource, RowError
 from streams.core.mapping.outputs import Binder
 from streams.core.mapping.problems import Problem, Refused
@@ -56,6 +57,8 @@ class CompiledTable:
         views: Sequence[tuple[int, Any]],
         chains: Sequence[tuple[int, Any]],
         spreads: bool = False,
+        filename: str = "",
+        code: Sequence[str] = (),
     ) -> None:
         self.name = table.name
         self.key = table.primary
@@ -78,6 +81,8 @@ class CompiledTable:
         self._evaluate = evaluate
         self._views = tuple(views)
         self._chains = tuple(chains)
+        self._filename = filename
+        self._code = code
 
     def evaluate(self, row: Any, lookups: Sequence[LookupSource]) -> Evaluation:
         """Raises RowError."""
@@ -85,8 +90,11 @@ class CompiledTable:
             return _NOTHING
         try:
             evaluation: Evaluation = self._evaluate(row, lookups)
+        except RowError as error:
+            raise placed(error, self._filename, self._code) from None
         except (DecimalException, OverflowError) as error:
-            raise semantics.unmappable(f"arithmetic: {type(error).__name__}") from None
+            told = semantics.unmappable(f"arithmetic: {type(error).__name__}")
+            raise placed(told.with_traceback(error.__traceback__), self._filename, self._code) from None
         if self.spreads and len(evaluation.outputs) > MANY:
             raise RowError(
                 "lookup-too-many", f"{self.name}: one row yields {len(evaluation.outputs):,} outputs, at most {MANY:,}"
@@ -223,13 +231,14 @@ def compile_mapping(
     functions = []
     for n, body in enumerate(bodies.values()):
         functions.append(
-            f"def evaluate_{n}(r, L):\n    out = []; rests = []; missing = []\n" + "\n".join(_joined(body)) + "\n"
+            f"def evaluate_{n}(r, L):\n    out = []; rests = []; missing = []\n" + shown(_joined(body)) + "\n"
             "    return new(Evaluation, (tuple(out), tuple(rests), tuple(missing)))\n"
         )
     code = "\n\n".join([*functions, *program.functions])
     namespace = program.names.values
     namespace["Evaluation"] = Evaluation
-    exec(compile(code, f"<mapping of {source.name}>", "exec"), namespace)
+    filename, code_lines = f"<mapping of {source.name}>", code.splitlines()
+    exec(compile(code, filename, "exec"), namespace)
     evaluators = {table: namespace[f"evaluate_{n}"] for n, table in enumerate(bodies)}
     tables = {}
     for short, needed in sorted(program.needed.items()):
@@ -247,6 +256,8 @@ def compile_mapping(
             views,
             chains,
             short in spread,
+            filename,
+            code_lines,
         )
     return CompiledMapping(source, catalogue, fingerprint, tables, tuple(program.lookups), files, columns, code)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import zoneinfo
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sqlglot import exp
 
@@ -13,6 +14,7 @@ from streams.core.mapping import problems
 from streams.core.mapping.catalogue import Kind
 from streams.core.mapping.expressions import Names, Value
 from streams.core.mapping.files import FileKind, Rule
+from streams.core.mapping.lines import Line, place_of
 from streams.core.mapping.problems import Problem
 from streams.core.mapping.row_checks import BUCKETS, RUNTIME
 from streams.core.mapping.select import Select
@@ -37,6 +39,7 @@ class Binder:
         self.names = names
         self.statuses = statuses
         self.found = found
+        self._places: dict[str, str] = {}
         self.columns: list[str] | None = None
         """Column names, from the first SELECT."""
         self.buckets: frozenset[Bucket] = frozenset()
@@ -57,9 +60,11 @@ class Binder:
             rule = self.kind.columns.get(name)
             if rule is None:
                 continue
-            value = select.attempt(lambda node=node: select.stage(lambda: select.expressions.value(node.unalias())))  # type: ignore[misc]
+            with select.at(node):
+                value = select.attempt(lambda node=node: select.stage(lambda: select.expressions.value(node.unalias())))  # type: ignore[misc]
             if value is None:
                 continue
+            self._places[name] = place_of(select.file, node)
             wrong = self._wrong(rule, value, node, select)
             if wrong:
                 self.found.append(Problem(select.file, *problems.place(node), f"{name}: {wrong}"))
@@ -73,7 +78,17 @@ class Binder:
             "components": self._component,
             "locations": self._location,
         }
-        return make.get(self.kind.name, self._order_row)(values)
+        before = [self._apart(name, value) for name, value in values.items() if not value.atom]
+        values = {name: value if value.atom else _kept(name, value) for name, value in values.items()}
+        return [*before, *make.get(self.kind.name, self._order_row)(values)]
+
+    def _apart(self, name: str, value: Value) -> str:
+        """What is computed stands on a line of its own, with its place."""
+        return Line(f"o_{name} = {value.code}", self._places[name])
+
+    def _key_check(self, name: str, variable: str, doubtful: str = "DOUBTFUL") -> str:
+        test = f"if not {variable} or {variable}[0] in {doubtful}: check_key({name!r}, {variable})"
+        return Line(test, self._places[name])
 
     def _check_names(self, file: str, nodes: list[exp.Expr]) -> None:
         names = self.columns or []
@@ -139,16 +154,17 @@ class Binder:
     def _posting(self, v: dict[str, Value]) -> list[str]:
         lines = [
             f"_s = {v['sku'].code}",
-            "if not _s or _s[0] in DOUBTFUL: check_key('sku', _s)",
+            self._key_check("sku", "_s"),
             f"_w = {v['location'].code}",
-            "if not _w or _w[0] in BLANKS: check_key('location', _w)",
+            self._key_check("location", "_w", "BLANKS"),
         ]
         bucket = v["bucket"]
         if isinstance(bucket.literal, str):
             code = self.names.constant(f"bucket {bucket.literal}", BUCKETS[bucket.literal])
         else:
             code = "_b"
-            lines += [f"_b = BUCKETS.get({bucket.code})", f"if _b is None: bad_bucket({bucket.code})"]
+            test = f"if _b is None: bad_bucket({bucket.code})"
+            lines += [f"_b = BUCKETS.get({bucket.code})", Line(test, self._places["bucket"])]
         lines += self._quantity(v["quantity"])
         due, reference = self._date(v.get("due")), self._plain(v.get("reference"))
         return [*lines, f"out.append(new(Posting, ({self.view!r}, _s, _w, {code}, {due}, {reference}, _q)))"]
@@ -156,19 +172,20 @@ class Binder:
     def _quantity(self, value: Value) -> list[str]:
         lines = [
             f"_q = {self._number(value)}",
-            "if _q is None: bad_quantity(_q)",
-            "if not MINUS_LIMIT < _q < LIMIT: bad_quantity(_q)",
+            "if _q is None or not MINUS_LIMIT < _q < LIMIT: bad_quantity(_q)",
         ]
-        return [*lines, "fine_enough(_q)"] if value.scale is None else lines
+        if value.scale is None:
+            lines.append("fine_enough(_q)")
+        return [Line(line, self._places["quantity"]) for line in lines]
 
     def _component(self, v: dict[str, Value]) -> list[str]:
         return [
             f"_s = {v['sku'].code}",
-            "if not _s or _s[0] in DOUBTFUL: check_key('sku', _s)",
+            self._key_check("sku", "_s"),
             f"_c = {v['component'].code}",
-            "if not _c or _c[0] in DOUBTFUL: check_key('component', _c)",
+            self._key_check("component", "_c"),
             *self._quantity(v["quantity"]),
-            "if _q <= 0 or _s == _c: bad_component(_s, _c, _q)",
+            Line("if _q <= 0 or _s == _c: bad_component(_s, _c, _q)", self._places["quantity"]),
             "out.append(new(ComponentRow, (_s, _c, _q)))",
         ]
 
@@ -176,9 +193,10 @@ class Binder:
         known = [f"sku=_s, name={self._plain(v.get('name'))}, unit={self._plain(v.get('unit'))}"]
         known.append(f"unit_digits={self._plain(v.get('unit_digits'))}")
         known.append(f"tracked={self._truth(v.get('tracked'))}, active={self._truth(v.get('active'))}")
-        lines = [f"_s = {v['sku'].code}", "if not _s or _s[0] in DOUBTFUL: check_key('sku', _s)"]
+        lines = [f"_s = {v['sku'].code}", self._key_check("sku", "_s")]
         if "backorder_limit" in v:
-            lines += [f"_q = {self._number(v['backorder_limit'])}", "if _q is not None: fine_enough(_q)"]
+            lines.append(f"_q = {self._number(v['backorder_limit'])}")
+            lines.append(Line("if _q is not None: fine_enough(_q)", self._places["backorder_limit"]))
             known.append("backorder_limit=_q")
         return [*lines, f"out.append(ItemPart({', '.join(known)}))"]
 
@@ -186,7 +204,7 @@ class Binder:
         known = ", ".join(f"{name}={self._plain(v.get(name))}" for name in ("name", "kind", "time_zone"))
         return [
             f"_w = {v['location'].code}",
-            "if not _w or _w[0] in BLANKS: check_key('location', _w)",
+            self._key_check("location", "_w", "BLANKS"),
             f"out.append(LocationPart(location=_w, {known}, active={self._truth(v.get('active'))}))",
         ]
 
@@ -194,21 +212,22 @@ class Binder:
         kind = {"orders": "header", "order_lines": "line", "shipments": "shipment"}[self.kind.name]
         lines = []
         for name in self.kind.required:
-            lines += [
-                f"_{name} = {v[name].code}",
-                f"if not _{name} or _{name}[0] in DOUBTFUL: check_key({name!r}, _{name})",
-            ]
+            lines += [f"_{name} = {v[name].code}", self._key_check(name, f"_{name}")]
         identity = [*self.kind.required]
         if kind == "shipment":
             lines += [f"_{name} = {self._plain(v.get(name))}" for name in ("order_id", "line_id")]
             lines.append("if _order_id and _order_id[0] in DOUBTFUL: check_key('order_id', _order_id)")
             identity += ["order_id"]
         part_id = {"header": "_order_id", "line": "_line_id", "shipment": "_shipment_id + '/' + (_line_id or '')"}[kind]
-        attributes = [
-            f"{name!r}: {self._attribute(self.kind.columns[name], value)}"
-            for name, value in v.items()
-            if name not in identity and self.kind.columns[name] != Rule.STATUS
-        ]
+        attributes = []
+        for name, value in v.items():
+            if name in identity or self.kind.columns[name] == Rule.STATUS:
+                continue
+            code = self._attribute(self.kind.columns[name], value)
+            if code != value.code:
+                lines.append(Line(f"a_{name} = {code}", self._places[name]))
+                code = f"a_{name}"
+            attributes.append(f"{name!r}: {code}")
         if kind == "shipment":
             attributes.insert(0, "'shipment_id': _shipment_id")
         lines += [f"_a = {{{', '.join(attributes)}}}", "_raw = {}", "_un = []"]
@@ -261,6 +280,11 @@ class Binder:
             return "True"
         test = "_v != 0" if value.kind == Kind.INT else "_v"
         return f"(True if (_v := {value.code}) is None else {test})"
+
+
+def _kept(name: str, value: Value) -> Value:
+    """The value in the variable it was computed into."""
+    return replace(value, code=f"o_{name}", atom=True)
 
 
 def _literals(node: exp.Expr) -> set[str] | None:

@@ -52,7 +52,7 @@ def bad_component(kit: str, component: str, quantity: Decimal) -> None:
 def fine_enough(value: Decimal) -> None:
     """Raises RowError when a quantity has digits the contract cannot hold."""
     if int(value.as_tuple().exponent) < -QUANTITY_SCALE and semantics.round_half_up(value, QUANTITY_SCALE) != value:
-        raise unmappable(f"quantity {value} has more than {QUANTITY_SCALE} digits after the point")
+        raise unmappable(f"quantity {value:f} has more than {QUANTITY_SCALE} digits after the point")
     if not -_LIMIT < value < _LIMIT:
         bad_quantity(value)
 

@@ -10,6 +10,7 @@ row, and goes to `rests` only when that row is absent.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from streams.core.mapping.catalogue import Catalogue, Column, Kind, Table
 from streams.core.mapping.expressions import Expressions, Names, Value, expressions_of
 from streams.core.mapping.expressions.value import Size
 from streams.core.mapping.join_keys import Choice, Declared, conjuncts
+from streams.core.mapping.lines import Line, place_of
 from streams.core.mapping.model import Lookup
 from streams.core.mapping.problems import Problem, Refused
 
@@ -120,6 +122,7 @@ class Select:
         self.spreads = False
         self.lines: list[str] = []
         self._loaded: set[tuple[str, str]] = set()
+        self._place = ""
 
     def compile(self, select: exp.Select, bind: Bind) -> Selected | None:
         """None when it has problems."""
@@ -140,7 +143,8 @@ class Select:
         seen = {driver.alias}
         self._filter(filters, seen)
         for source, join in joins:
-            self.attempt(lambda source=source, join=join: self._look_up(source, join, filters, seen, driver))  # type: ignore[misc]
+            with self.at(join):
+                self.attempt(lambda source=source, join=join: self._look_up(source, join, filters, seen, driver))  # type: ignore[misc]
             seen.add(source.alias)
             self._filter(filters, seen)
         lines = self.attempt(lambda: bind(self, select.expressions))
@@ -159,7 +163,17 @@ class Select:
             return None
 
     def put(self, line: str) -> None:
-        self.lines.append("    " * self.depth + line)
+        place = line.place if isinstance(line, Line) else self._place
+        self.lines.append(Line("    " * self.depth + line, place) if place else "    " * self.depth + line)
+
+    @contextmanager
+    def at(self, node: exp.Expr) -> Iterator[None]:
+        """Lines that are put meanwhile come from this node."""
+        before, self._place = self._place, place_of(self.file, node)
+        try:
+            yield
+        finally:
+            self._place = before
 
     def stage(self, compile_it: Callable[[], Value]) -> Value:
         """Compile a value and write the column loads it needs."""
@@ -227,8 +241,9 @@ class Select:
                 filters.remove(condition)
                 text = self.attempt(lambda condition=condition: self.expressions.true(condition))  # type: ignore[misc]
                 if text is not None:
-                    self._load_used()
-                    self.put(f"if {text}:")
+                    with self.at(condition):
+                        self._load_used()
+                        self.put(f"if {text}:")
                     self.depth += 1
 
     # lookups

@@ -305,3 +305,32 @@ def test_the_demo_mappings_compile_the_same_every_time(name: str) -> None:
     once, again = load_mapping(CONFIGS / name), load_mapping(CONFIGS / name)
     assert (once.code, once.fingerprint) == (again.code, again.fingerprint)
     assert len(once.fingerprint) == 32
+
+
+@pytest.mark.parametrize(
+    ("sku", "quantity", "where", "told"),
+    [
+        ("TRIM(d.t)", "CAST(d.t AS numeric)", "", "postings.sql:2:13: 'x' is no number"),
+        ("NULLIF(d.t, 'x')", "d.qty", "", "postings.sql:1:8: sku is NULL"),
+        ("d.t", "d.qty / NULLIF(d.qty, 2.5) * 1", "", "postings.sql:2:8: quantity is NULL"),
+        ("d.t", "d.qty", "WHERE CAST(d.t AS integer) > 0", "postings.sql:4:13: 'x' is no integer"),
+        ("d.t", "d.qty", "WHERE d.d > '2026-01-01'", "postings.sql:4:8: date 12026-01-01Z is outside the years"),
+        ("d.t", "d.qty", "JOIN g ON g.k = CAST(d.t AS integer)", "postings.sql:4:"),
+    ],
+)
+def test_a_row_error_tells_its_place_in_the_sql(sku: str, quantity: str, where: str, told: str) -> None:
+    sql = f"SELECT {sku} AS sku,\n       {quantity} AS quantity,\n"
+    sql += f"       'W1' AS location, 'on_hand' AS bucket FROM drv d\n {where}"
+    day = "12026-01-01Z" if "d.d" in where else "2026-11-24Z"
+    row = image(id=1, k=7, qty="2.50", t="x", d=day, c="AB")
+    with pytest.raises(RowError) as error:
+        evaluated(compiled(BASE, postings=sql), "drv", row, [{}])
+    assert str(error.value).startswith(told)
+    assert error.value.code == "row-unmappable"
+
+
+def test_an_order_quantity_s_error_tells_its_place() -> None:
+    sql = "SELECT d.t AS order_id, d.t AS line_id,\n  CAST(d.t AS numeric) AS ordered FROM drv d"
+    row = image(id=1, k=7, qty="2.50", t="0.0000000001", d=None, c="AB")
+    with pytest.raises(RowError, match=r"^order_lines.sql:2:8: quantity 0.0000000001 has more than 9 digits"):
+        evaluated(compiled(BASE, order_lines=sql), "drv", row, [])
