@@ -173,6 +173,8 @@ def _show_end(document: dict[str, Any]) -> None:
     for source, why in document["silent"].items():
         click.echo(f"{source}: {why}")
     for one in document["sources"]:
+        if one["waiting_rows"]:
+            click.echo(f"{one['source']}: {one['waiting_rows']} rows wait for a lookup, perhaps of this one, too")
         if not one["columns_shown"]:
             click.echo(f"{one['source']}: its lane works by neither the folder's mapping nor a kept one: no columns")
     for one in document["exceptions"]:

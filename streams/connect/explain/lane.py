@@ -77,7 +77,7 @@ class HeldRow:
     """Empty: it is gone, or stored under another mapping."""
     joined: tuple[Joined, ...] = ()
     state: str = "live"
-    """live | archived | waits for a lookup | not mapped, an older image counts | not decoded | gone"""
+    """`live`, or what is wrong with it, in words."""
     faults: tuple[str, ...] = ()
     """Ids of open exceptions about it."""
     postings: tuple[tuple[BalanceName, str], ...] = ()
@@ -143,7 +143,7 @@ class LaneState:
         return out
 
     def uncertain(self, sku: str) -> list[bytes]:
-        """References of parked rows that make the sku uncertain."""
+        """References of parked rows that make the sku uncertain, or queues of records that wait."""
         prefix = b"y" + sku.encode() + ZERO
         return [key[len(prefix) :] for key, _ in self._view.scan(prefix)]
 
@@ -165,8 +165,10 @@ class LaneState:
                 out.append(self._held(key[1:], record, postings))
         known = {row.reference for row in out}
         for reference in self.uncertain(sku):
-            if reference not in known:
-                out.append(self.row(reference))
+            if reference in known:
+                continue
+            there = self._view.get(b"r" + reference) is not None
+            out.append(self.row(reference) if there else HeldRow(reference, state="a record about it waits"))
         return out + [row for row in self._archived(begins) if row.reference not in known]
 
     def _archived(self, begins: bytes) -> Iterator[HeldRow]:

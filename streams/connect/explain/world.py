@@ -18,6 +18,7 @@ from streams.connect.explain.lane import HeldRow, LaneState
 from streams.connect.explain.topics import Canonical
 from streams.connect.folder import log_topic, source_names
 from streams.connect.lane_reading import PROGRESS_TOPIC, lane_group
+from streams.core.lane.keys import ZERO
 from streams.core.mapping.mapping import CompiledMapping, load_mapping
 from streams.core.ownership import OWNERSHIP_FILE, Ownership, load_ownership
 
@@ -43,7 +44,7 @@ class World:
         """The last change of rows and of what they joined."""
         if lane.mapping is None:
             return {}
-        wanted = {row.reference for row in rows}
+        wanted = {row.reference for row in rows if ZERO in row.reference}
         wanted |= {reference for row in rows for joined in row.joined for reference, _ in joined.rows}
         return last_changes(self.log, log_topic(lane.source), lane.mapping, wanted, self.log_records)
 
@@ -100,5 +101,6 @@ def _standing(lane: LaneState, canonical: Canonical) -> dict[str, Any]:
         "version": None if progress is None else progress.version,
         "complete": None if progress is None else progress.complete,
         "uncertain": None if progress is None else progress.uncertain,
+        "waiting_rows": lane.memo.waiting_rows,
         "columns_shown": lane.mapping is not None,
     }

@@ -1,0 +1,233 @@
+"""`onhand source try` and `test --record` on databases of their own: what live rows become, and what they cannot.
+
+PostgreSQL and MariaDB alone: no Kafka, no connector.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from onhand.cli.main import onhand
+from onhand.stack.local import settings_environment
+from schemas.errors import EXIT_DIFFERENCES, EXIT_OK, OnhandError
+from streams.connect.catalogue import session
+from streams.connect.live.rows import Manners, live_rows
+from streams.connect.live.trial import try_mapping
+from streams.core.mapping.examples import evaluate_rows
+from streams.core.mapping.mapping import load_mapping
+from tests.integration.mapping_support.databases import server, target, writer
+from tests.integration.mapping_support.rows import Server
+from tests.stack import Database, RunningStack, local_stack, mariadb_database, postgres_database
+
+pytestmark = pytest.mark.integration
+KINDS = ("postgres", "mariadb")
+TABLES = {
+    "place": "code char(4) PRIMARY KEY, name varchar(30), zone varchar(20) NOT NULL",
+    "item": "id int PRIMARY KEY, code varchar(20) NOT NULL, place_of char(4)",
+    "stock": "a int, b varchar(10), item int NOT NULL, quantity decimal(12,3), state varchar(8) NOT NULL, "
+    "PRIMARY KEY (a, b)",
+    "sale": "id int PRIMARY KEY, customer varchar(30), mail varchar(40), status int NOT NULL, placed {stamp}",
+}
+FILES = {
+    "postings.sql": """
+SELECT i.code AS sku, {place} AS location, 'on_hand' AS bucket, s.quantity AS quantity
+  FROM stock s JOIN item i ON i.id = s.item JOIN place p ON p.code = i.place_of
+ WHERE s.state = 'free'
+   AND s.quantity <> 0
+""",
+    "orders.sql": """
+SELECT {id} AS order_id, o.customer AS customer, {status} AS execution_status, o.placed AS placed_at FROM sale o
+""",
+    "locations.sql": "SELECT {place} AS location, p.name AS name, p.zone AS time_zone FROM place p",
+}
+WORDS = {
+    "postgres": {"place": "TRIM(p.code)", "id": "CAST(o.id AS text)", "status": "CAST(o.status AS text)"},
+    "mariadb": {"place": "p.code", "id": "CONCAT('', o.id)", "status": "CONCAT('', o.status)"},
+}
+STATUSES = "statuses:\n  orders:\n    execution_status: {'1': entered, '2': shipped}\n"
+
+
+@dataclass
+class Shop:
+    """A source over a small database."""
+
+    kind: str
+    at: Database
+    project: Path
+    environment: dict[str, str]
+
+    @property
+    def folder(self) -> Path:
+        return self.project / "connect-configs" / "shop"
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        """`onhand source …`"""
+        result = CliRunner().invoke(onhand, ["source", *arguments], env=self.environment)
+        if isinstance(result.exception, OnhandError):
+            return result.exception.exit_code, str(result.exception)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.stdout
+
+    def tried(self, *options: str) -> tuple[int, dict[str, Any]]:
+        code, text = self.run("try", "shop", "--json", *options)
+        return code, json.loads(text)
+
+
+@pytest.fixture(scope="module")
+def databases() -> Iterator[RunningStack]:
+    with local_stack(components=("postgres", "mariadb")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def filled(request: pytest.FixtureRequest, databases: RunningStack) -> Iterator[tuple[str, Database, str]]:
+    """(kind, a filled database, catalog.json of it); no test changes it."""
+    kind: str = request.param
+    opened = postgres_database if kind == "postgres" else mariadb_database
+    with opened(databases.endpoints) as at, writer(kind, at) as rows:
+        for table, columns in TABLES.items():
+            stamp = "timestamp" if kind == "postgres" else "datetime(6)"
+            rows.run(f"CREATE TABLE {table} ({columns.format(stamp=stamp)})")
+        rows.insert("place", [("W1", "Hamburg, Anna Blume", "Europe/Berlin"), ("W2", None, "UTC")])
+        rows.insert("item", [(n, f"A{n:03}", "W1" if n % 2 else "W2") for n in range(1, 40)])
+        stock = [(n // 10, f"k{n % 10}", 1 + n % 40, n - 3, "held" if n % 7 == 0 else "free") for n in range(300)]
+        rows.insert("stock", stock)
+        people = [(n, f"Person {n}", f"p{n}@example.org", 3 if n == 5 else 1 + n % 2) for n in range(1, 20)]
+        rows.insert("sale", [(*one, "2026-11-24 10:00:00.25") for one in people])
+        with server(kind, at, schema_of(kind, at)) as there:
+            catalogue = there.catalogue.dump()
+        yield kind, at, catalogue
+
+
+def schema_of(kind: str, at: Database) -> str:
+    return "public" if kind == "postgres" else at.name
+
+
+@pytest.fixture
+def shop(filled: tuple[str, Database, str], databases: RunningStack, tmp_path: Path) -> Shop:
+    kind, at, catalogue = filled
+    made = Shop(kind, at, tmp_path, settings_environment(databases.settings(project_dir=tmp_path)))
+    made.folder.mkdir(parents=True)
+    described = f"name: shop\nkind: {kind}\nschema: {schema_of(kind, at)}\n{STATUSES}"
+    (made.folder / "source.yaml").write_text(described)
+    (made.folder / "catalog.json").write_text(catalogue)
+    connector = {"hostname": at.host, "port": str(at.port), "user": at.user, "password": at.password, "dbname": at.name}
+    (made.folder / "connector.json").write_text(json.dumps({f"database.{name}": v for name, v in connector.items()}))
+    for name, text in FILES.items():
+        (made.folder / name).write_text(text.format(**WORDS[kind]))
+    return made
+
+
+def test_all_live_rows_are_tried_and_everything_odd_is_told(shop: Shop) -> None:
+    code, told = shop.tried("--all")
+    assert code == EXIT_DIFFERENCES
+    tables = {one["table"].rpartition(".")[2]: one for one in told["tables"]}
+    stock = tables["stock"]
+    # WHERE of the driving table comes first: a held row or one of zero yields nothing, whether it joins or not
+    assert (stock["rows"], stock["whole"], stock["unmappable"]) == (300, True, 0)
+    held, waiting = {n for n in range(300) if n % 7 == 0}, {n for n in range(300) if n % 40 == 39}
+    assert stock["nothing"] == len(held) + 1
+    assert stock["waiting"] == len(waiting - held)
+    assert stock["outputs"] == 300 - stock["nothing"] - stock["waiting"]
+    fallen = {one["condition"]: one["rows"] for one in told["nothing"]}
+    assert sorted(fallen.values()) == [1, stock["nothing"] - 1]
+    assert {one["place"] for one in told["nothing"]} == {"postings.sql:4", "postings.sql:5"}
+    (parked,) = told["parked"]
+    assert (parked["code"], parked["rows"]) == ("lookup-missing", stock["waiting"])
+    assert parked["examples"][0].startswith("40 (of stock [3,")
+    (status,) = told["statuses"]
+    assert (status["file"], status["column"], status["code"], status["rows"]) == ("orders", "execution_status", "3", 1)
+    assert status["examples"] == ["sale [5]"]
+    nulls = {(one["file"], one["column"]): one["null"] for one in told["columns"]}
+    assert nulls["locations", "name"] == "sometimes"
+    assert nulls["postings", "quantity"] == "never"
+    assert told["negative_balances"] == len(told["negative"]) == 0
+
+
+def test_a_sample_takes_the_ends_of_a_table_and_one_file_alone(shop: Shop) -> None:
+    code, told = shop.tried("--rows", "20", "--file", "postings.sql")
+    assert {one["file"] for one in told["files"]} == {"postings"}
+    (stock,) = told["tables"]
+    assert (stock["rows"], stock["whole"]) == (20, False)
+    assert code == EXIT_OK
+    code, text = shop.run("try", "shop", "--file", "nothing.sql")
+    assert (code, "has no nothing.sql" in text) == (2, True)
+
+
+def test_live_lookups_find_what_whole_tables_do(shop: Shop) -> None:
+    """Chunks along keys of two columns and lookups in bulk, against every table read whole."""
+    mapping = load_mapping(shop.folder)
+    with live_rows(mapping, target(shop.at), Manners(chunk=7, rows_per_s=1e6)) as live:
+        images = {name: [one for chunk in live.chunks(name) for one in chunk] for name in mapping.tables}
+        trial = try_mapping(mapping, live, None)
+    with session(shop.kind, target(shop.at)) as cursor:
+        there = Server(cursor, mapping.catalogue)
+        for name, table in mapping.tables.items():
+            wanted = there.images(mapping.catalogue.tables[name.rpartition(".")[2]], table.columns)
+            assert sorted(map(json_of, images[name])) == sorted(map(json_of, wanted))
+    whole = evaluate_rows(mapping, images)
+    assert sum(one.outputs for one in trial.files.values()) == len(whole.outputs)
+    assert sum(one.waiting for one in trial.tables.values()) == len(whole.waiting)
+
+
+def json_of(image: bytes) -> str:
+    return json.dumps(json.loads(image), sort_keys=True)
+
+
+def test_an_example_is_recorded_disguised_and_passes(shop: Shop) -> None:
+    code, text = shop.run("test", "shop", "--record", "some", "--json")
+    assert code == EXIT_OK, text
+    told = json.loads(text)
+    path = shop.folder / "examples" / "some.json"
+    made = path.read_text()
+    assert told["replaced"].keys() == {"place.name", "sale.customer"}
+    assert "Person" not in made
+    assert "Blume" not in made
+    assert "example.org" not in made
+    assert {"item.code", "stock.state", "place.zone"} <= set(told["kept"])
+    assert shop.run("test", "shop")[0] == EXIT_OK
+    document = json.loads(made)
+    document["expect"]["postings"][0]["quantity"] = 77
+    path.write_text(json.dumps(document))
+    assert shop.run("test", "shop")[0] == EXIT_DIFFERENCES
+    assert "is there already" in shop.run("test", "shop", "--record", "some")[1]
+    assert shop.run("test", "shop", "--record", "some", "--force")[0] == EXIT_OK
+    assert path.read_text() == made  # the same rows give the same example
+
+
+def test_rows_are_chosen_by_key_and_by_condition(shop: Shop) -> None:
+    assert shop.run("test", "shop", "--record", "one", "--table", "stock", "--key", "4,k1")[0] == EXIT_OK
+    rows = json.loads((shop.folder / "examples" / "one.json").read_text())["rows"]
+    assert [(row["a"], row["b"]) for row in rows["stock"]] == [(4, "k1")]
+    assert rows.keys() == {"stock", "item", "place"}
+    chosen = ("--table", "stock", "--where", "quantity > 100 AND b LIKE '%2'", "--rows", "2")
+    assert shop.run("test", "shop", "--record", "two", *chosen)[0] == EXIT_OK
+    for wrong, reason in (
+        (("--table", "stock", "--key", "3,k9"), "waits: no row of"),
+        (("--table", "stock", "--key", "99,k9"), "1 of 1 rows are not in"),
+        (("--table", "stock", "--key", "4"), "write all, with commas"),
+        (("--table", "stock", "--key", "x,k9"), "is no value of a"),
+        (("--table", "item", "--key", "1"), "no SELECT begins with it"),
+        (("--key", "1"), "need --table"),
+        (("--table", "stock", "--where", "nope = 1"), "--where 'nope = 1':"),
+    ):
+        code, text = shop.run("test", "shop", "--record", "wrong", *wrong)
+        assert (code, reason in text) == (2, True), text
+    assert not (shop.folder / "examples" / "wrong.json").exists()
+
+
+def test_a_statement_that_takes_too_long_is_stopped(shop: Shop) -> None:
+    sleep = "pg_sleep(60) IS NULL" if shop.kind == "postgres" else "SLEEP(60) = 1"
+    with (
+        pytest.raises(OnhandError, match="was stopped"),
+        live_rows(load_mapping(shop.folder), target(shop.at), Manners(statement_s=0.2)) as live,
+    ):
+        live.where(f"{schema_of(shop.kind, shop.at)}.place", sleep, 1)
