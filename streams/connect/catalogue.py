@@ -22,7 +22,7 @@ _PRIVATE_USE_SIZE = 0x1900
 _COLUMNS_POSTGRES = """
 SELECT c.table_name, c.column_name,
        CASE WHEN t.typtype = 'e' THEN 'enum' WHEN c.data_type = 'USER-DEFINED' THEN c.udt_name ELSE c.data_type END,
-       c.is_nullable, c.numeric_scale, c.character_maximum_length, false,
+       c.is_nullable, NULL, c.numeric_scale, c.character_maximum_length, false,
        CASE WHEN NOT coalesce(l.collisdeterministic, true) THEN l.collname END,
        ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder)
   FROM information_schema.columns c
@@ -34,7 +34,8 @@ SELECT c.table_name, c.column_name,
  WHERE c.table_schema = %s ORDER BY c.table_name, c.ordinal_position"""
 
 _COLUMNS_MARIADB = """
-SELECT c.table_name, c.column_name, c.data_type, c.is_nullable, c.numeric_scale, c.character_maximum_length,
+SELECT c.table_name, c.column_name, c.data_type, c.is_nullable,
+       IF(c.data_type = 'bit', c.numeric_precision, NULL), c.numeric_scale, c.character_maximum_length,
        c.column_type LIKE '%%unsigned%%', c.collation_name, IF(c.data_type = 'enum', c.column_type, '')
   FROM information_schema.columns c
   JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name
@@ -152,7 +153,7 @@ def read_catalogue(cursor: Cursor, kind: str, schema: str, only: Collection[str]
     postgres = kind == "postgres"
     tables: dict[str, Table] = {}
     cursor.execute(_COLUMNS_POSTGRES if postgres else _COLUMNS_MARIADB, (schema,))
-    for table, name, type_, nullable, scale, length, unsigned, collation, values in cursor.fetchall():
+    for table, name, type_, nullable, bits, scale, length, unsigned, collation, values in cursor.fetchall():
         if wanted is not None and table.lower() not in wanted:
             continue
         columns = tables.setdefault(table, Table(name=f"{schema}.{table}", columns={})).columns
@@ -160,6 +161,7 @@ def read_catalogue(cursor: Cursor, kind: str, schema: str, only: Collection[str]
             name=name,
             type=type_.lower(),
             nullable=nullable == "YES",
+            precision=bits if bits != 1 else None,
             scale=scale if type_.lower() in ("numeric", "decimal") else None,
             collation=collation,
             length=length,

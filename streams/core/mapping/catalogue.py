@@ -85,8 +85,8 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def kind(self) -> Kind:
         if self.type == "enum" and self.collation is None:
             return Kind.ENUM
-        if self.type == "bit" and (self.precision or 1) > 1:
-            return Kind.OTHER
+        if self.type == "bit" and ((self.precision or 1) > 1 or self.length is not None):
+            return Kind.OTHER  # several bits, or PostgreSQL's text of bits
         if self.type == "NUMBER" and self.scale == 0 and (self.precision or 99) <= _LONG_DIGITS:
             return Kind.INT
         return KIND_OF.get(self.type, Kind.OTHER)

@@ -80,7 +80,7 @@ class RowCodec:
             try:
                 row = self._decode_some(after)
             except msgspec.MsgspecError as error:
-                raise semantics.unmappable(f"{self._name}: {error}") from None
+                raise semantics.unmappable(f"{self._name}: {_told(error, after)}") from None
         if _NAN in after:
             for name in self._exact:
                 value = getattr(row, name)
@@ -136,6 +136,25 @@ class RowCodec:
         if stored[0] in _MAP_MARKS:
             return self._load_map(stored)
         return self._whole(*self._load(stored))
+
+
+def _told(error: Exception, after: bytes) -> str:
+    """What the decoder says, with the column and the value it stumbled over."""
+    reason, _, path = str(error).rpartition(" - at `$.")
+    try:
+        row = msgspec.json.decode(after)
+    except msgspec.DecodeError:
+        return str(error)
+    column = path.rstrip("`")
+    if not reason or not isinstance(row, dict) or column not in row:
+        return str(error)
+    if row[column] in _NOT_FINITE:
+        return f"{column} is {row[column]}: no quantity can hold it"
+    return f"{column} is {row[column]!r}: {reason}"
+
+
+_NOT_FINITE = ("NaN", "Infinity", "-Infinity", "NAN", "POSITIVE_INFINITY", "NEGATIVE_INFINITY")
+"""How a float or a numeric comes that is no number."""
 
 
 def _values_of(fields: list[str]) -> Callable[[Any], tuple[Any, ...]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import re
-from collections.abc import Iterable
+import zoneinfo
+from collections.abc import Callable, Iterable
 from decimal import ROUND_DOWN, Context, Decimal
 from typing import Any
 
@@ -116,6 +117,36 @@ def make_date(year: int, month: int, day: int) -> str:
         return dt.date(year, month, day).isoformat()
     except ValueError:
         raise unmappable(f"there is no date {year}-{month}-{day}") from None
+
+
+@functools.lru_cache(DATES_KEPT)
+def in_zone(stamp: str, zone: str) -> str:
+    """`instant AT TIME ZONE 'zone'`: what a clock there shows; the instant is in UTC."""
+    return _stamp_of(lambda: _read(stamp).replace(tzinfo=dt.UTC).astimezone(zoneinfo.ZoneInfo(zone)), stamp)
+
+
+@functools.lru_cache(DATES_KEPT)
+def of_zone(stamp: str, zone: str) -> str:
+    """`time stamp AT TIME ZONE 'zone'`: the instant, in UTC.
+
+    A time that is skipped counts by the offset before it, one that comes twice by the offset after it: each time the
+    smaller of the two (DetermineTimeZoneOffset in datetime.c).
+    """
+    local = _read(stamp).replace(tzinfo=zoneinfo.ZoneInfo(zone))
+    offset = min(local.utcoffset() or dt.timedelta(), local.replace(fold=1).utcoffset() or dt.timedelta())
+    return _stamp_of(lambda: local.replace(tzinfo=None) - offset, stamp)
+
+
+def _read(stamp: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(stamp)
+
+
+def _stamp_of(moment: Callable[[], dt.datetime], stamp: str) -> str:
+    try:
+        text = moment().replace(tzinfo=None).isoformat()
+    except OverflowError:
+        raise unmappable(f"{stamp} is outside the years 1 to 9999 there") from None
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def greatest(*values: Any) -> Any:

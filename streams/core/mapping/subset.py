@@ -100,6 +100,7 @@ _ALLOWED: dict[type[exp.Expr], str] = {
     exp.StrToDate: "this format",
     exp.Extract: "this expression",
     exp.DateFromParts: "year month day",
+    exp.AtTimeZone: "this zone",
     exp.ToChar: "this format",
     exp.ToNumber: "this format",
     exp.Anonymous: "this expressions",  # MAKEDATE (MariaDB), MAKE_DATE (PostgreSQL), TRUNC (Oracle)

@@ -53,10 +53,10 @@ def test_an_unchanged_toast_value_is_the_previous_one() -> None:
     ("sent", "reason"),
     [
         (image(id=1, n="NAN", t=None, d=None, b=None), "n is NaN"),
-        (image(id=1, n="POSITIVE_INFINITY", t=None, d=None, b=None), "Invalid decimal"),
-        (image(id=1, n="x", t=None, d=None, b=None), "Invalid decimal"),
+        (image(id=1, n="POSITIVE_INFINITY", t=None, d=None, b=None), "n is POSITIVE_INFINITY: no quantity"),
+        (image(id=1, n="x", t=None, d=None, b=None), "n is 'x': Invalid decimal"),
         (image(id=None, n="1", t=None, d=None, b=None), "got `null`"),
-        (image(id=1, n="1", t=5, d=None, b=None), "Expected `str"),
+        (image(id=1, n="1", t=5, d=None, b=None), "t is 5: Expected `str"),
         (b"{", "truncated"),
     ],
 )

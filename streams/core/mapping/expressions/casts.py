@@ -55,7 +55,7 @@ _STYLES = {"112": "%Y%m%d", "23": "%Y-%m-%d", "120": "%Y-%m-%d", "121": "%Y-%m-%
 def _kind_of(c: Expressions, e: exp.Expr, to: exp.DataType) -> Kind:
     name = to.this.name if to.this is not None and hasattr(to.this, "name") else str(to.this)
     kind = _TARGETS.get(name)
-    if kind is None or (c.dialect.mysql_family and kind == Kind.STAMP):
+    if kind is None:
         c.refuse(e, f"CAST to {to.sql()} is outside the subset")
     return kind
 
@@ -223,6 +223,10 @@ def _stamp_to_date(c: Expressions, e: exp.Expr, value: Value, parameters: Parame
     return c.call("{0}[:10]", Kind.DATE, value)
 
 
+def _date_to_stamp(c: Expressions, e: exp.Expr, value: Value, parameters: Parameters) -> Value:
+    return c.call("({0} + 'T00:00:00')", Kind.STAMP, value)
+
+
 def _text_to_date(c: Expressions, e: exp.Expr, value: Value, parameters: Parameters) -> Value:
     if c.dialect.runtime != "ms":
         c.refuse(e, "CAST from text to date is outside the subset: TO_DATE, STR_TO_DATE")
@@ -235,6 +239,9 @@ _OTHERWISE: dict[tuple[str, Kind, Kind], str] = {
     ("ora", Kind.FLOAT, Kind.EXACT): _NOT_A_FLOAT,
     ("ora", Kind.DATE, Kind.TEXT): "its form follows the session: TO_CHAR(d, 'YYYY-MM-DD')",
     ("ora", Kind.TEXT, Kind.DATE): "its form follows the session: TO_DATE(x, 'YYYY-MM-DD')",
+    ("my", Kind.STAMP, Kind.STAMP): "CAST to DATETIME cuts fractions of a second: leave it out",
+    ("pg", Kind.INSTANT, Kind.DATE): "the day of an instant depends on the zone: CAST(z AT TIME ZONE 'UTC' AS date)",
+    ("pg", Kind.INSTANT, Kind.STAMP): "an instant becomes a time stamp in a zone: z AT TIME ZONE 'UTC'",
     ("ora", Kind.STAMP, Kind.DATE): "a DATE of Oracle keeps its time of day: TRUNC(d)",
 }
 """(runtime, from, to) → why not, and the way out."""
@@ -257,5 +264,6 @@ _CASTS: dict[tuple[Kind, Kind], _Cast] = {
     (Kind.UUID, Kind.TEXT): _uuid_to_text,
     (Kind.STAMP, Kind.DATE): _stamp_to_date,
     (Kind.TEXT, Kind.DATE): _text_to_date,
+    (Kind.DATE, Kind.STAMP): _date_to_stamp,
 }
 CASTS: dict[type[exp.Expr], Handler] = {exp.Cast: _cast, exp.Convert: _convert}

@@ -121,7 +121,7 @@ def moment_literal(c: Expressions, e: exp.Expr, text: str, kind: Kind) -> Value:
             value = dt.datetime.fromisoformat(text).isoformat()
             value = value.rstrip("0").rstrip(".") if "." in value else value
         else:
-            c.refuse(e, "an instant with a zone has no literal here: compare it with another column")
+            c.refuse(e, "an instant has no literal here: z AT TIME ZONE 'UTC' is a time stamp")
     except (ValueError, RowError):
         c.refuse(e, f"{text!r} is no {kind}: write it as YYYY-MM-DD")
     return Value(repr(value), kind, False, True, value)

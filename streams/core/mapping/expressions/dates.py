@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zoneinfo
+
 from sqlglot import exp
 
 from streams.core.mapping import problems
@@ -111,6 +113,33 @@ def _part(c: Expressions, e: exp.Expr, name: str, value: Value) -> Value:
     return c.call(f"int({{0}}{part})", Kind.INT, value, scale=0)
 
 
+# zones
+
+
+def _at_zone(c: Expressions, e: exp.AtTimeZone) -> Value:
+    """PostgreSQL: an instant becomes the time stamp of a zone, a time stamp of a zone the instant."""
+    if c.dialect.runtime != "pg":
+        c.refuse(e, f"AT TIME ZONE is not proven for {c.dialect.name}: map the column as it is, and say time_zone")
+    zone, value = e.args["zone"], c.value(e.this)
+    if not zone.is_string or not _known_zone(zone.this):
+        c.refuse(zone, "the zone must be a literal of the time zone database, as 'Europe/Paris' or 'UTC'")
+    if value.kind not in (Kind.INSTANT, Kind.STAMP):
+        c.refuse(e, f"AT TIME ZONE of {value.kind}: only of a time stamp")
+    function, kind = ("of_zone", Kind.INSTANT) if value.kind == Kind.STAMP else ("in_zone", Kind.STAMP)
+    return c.call(f"pg.{function}({{0}}, {zone.this!r})", kind, value)
+
+
+def _known_zone(name: str) -> bool:
+    """An abbreviation as EST, or a rule as UTC+3, means something else to PostgreSQL."""
+    if name != "UTC" and "/" not in name:
+        return False
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        return False
+    return True
+
+
 # dates made of something
 
 
@@ -199,5 +228,6 @@ DATES: dict[type[exp.Expr], Handler] = {
     exp.ToChar: _to_char,
     exp.ToNumber: _to_number,
     exp.TimeStrToTime: _parsers_own,
+    exp.AtTimeZone: _at_zone,
     exp.Anonymous: _named,
 }
