@@ -8,6 +8,7 @@ it waits for a switch.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from schemas.errors import InvalidInput
 from streams.core.log.control import Control
@@ -18,6 +19,16 @@ TEXT = b"a"
 
 Compile = Callable[[bytes], Mapping]
 """Packed text → the mapping.  Raises InvalidInput."""
+
+
+class Switch(NamedTuple):
+    """A mapping that the log says to work by from here on."""
+
+    mapping: Mapping
+    text: bytes
+    """Empty: nobody has it."""
+    offset: int
+    """Of the control record."""
 
 
 class Applied:
@@ -34,24 +45,28 @@ class Applied:
             self.count(state, self._text)
             return self.folder
         text = state.get(TEXT)
-        if text is None or self._compile is None:
+        found = None if text is None else self.compiled(text)
+        return found if found is not None and found.fingerprint == fingerprint else None
+
+    def compiled(self, text: bytes) -> Mapping | None:
+        """The mapping of a text that the state has; None: this release refuses it."""
+        if self._compile is None:
             return None
         try:
-            found = self._compile(text)
+            return self._compile(text)
         except InvalidInput:
             return None
-        return found if found.fingerprint == fingerprint else None
 
-    def told(self, control: Control) -> tuple[Mapping, bytes] | None:
-        """What a switch in the log tells to work by, and its text; None: neither the record nor the folder has it.
+    def told(self, control: Control, offset: int) -> Switch | None:
+        """What a switch in the log tells to work by; None: neither the record nor the folder has it.
 
         Raises InvalidInput for a text that this release refuses.
         """
         if control.fingerprint == self.folder.fingerprint.hex():
-            return self.folder, self._text
+            return Switch(self.folder, self._text, offset)
         if not control.text or self._compile is None:
             return None
-        return self._compile(control.text), control.text
+        return Switch(self._compile(control.text), control.text, offset)
 
     @staticmethod
     def count(state: View, text: bytes) -> None:

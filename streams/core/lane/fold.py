@@ -133,7 +133,7 @@ class Fold:
         if touched.row is not None:
             return touched.row
         old = touched.old
-        if old is None or old.hole or not old.row or old.seen < self.memo.tables[touched.entry.name].load_from:
+        if old is None or old.hole or not old.row or not self.memo.tables[touched.entry.name].holds(old):
             return None
         return touched.entry.table.load(old.row)
 
@@ -168,10 +168,7 @@ class Fold:
         entry = self.entries.get(reference[: reference.index(ZERO)].decode())
         if entry is None:
             return None
-        table = self.memo.tables[entry.name]
-        if record.seen < table.dead_below or record.seen < table.load_from:
-            return None
-        return entry.table.load(record.row)
+        return entry.table.load(record.row) if self.memo.tables[entry.name].holds(record) else None
 
     # -- the unit's end
 
@@ -216,7 +213,7 @@ class Fold:
         if row is None:
             return None
         stored = entry.table.dump(row)
-        same = old is not None and old.row == stored and old.seen >= table.dead_below and old.seen >= table.load_from
+        same = old is not None and old.row == stored and table.holds(old)
         if old is not None and same and not (old.bad or old.hole):
             if old.seen != table.generation:
                 old.seen = table.generation
@@ -228,10 +225,11 @@ class Fold:
             for name in (*found, *(old.found if old is not None else ())):
                 changed[name] = older(changed[name], touched.stamp) if name in changed else touched.stamp
         if old is None:
-            return RowRecord(table.generation, stored, found=found, chains=chains)
+            return RowRecord(table.generation, stored, found=found, chains=chains, form=table.form)
         if old.hole:
             self.state.put(b"p" + reference, None)
         old.seen, old.row, old.found, old.chains, old.hole = table.generation, stored, found, chains, False
+        old.form = table.form
         return old
 
     def _names(self, entry: Entry, row: Any) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
@@ -340,8 +338,7 @@ class Fold:
         entry = self.entries.get(reference[: reference.index(ZERO)].decode())
         if entry is None:
             return
-        table = self.memo.tables[entry.name]
-        if record.seen >= table.dead_below and record.seen >= table.load_from:
+        if self.memo.tables[entry.name].holds(record):
             self.evaluate(entry, reference, record, entry.table.load(record.row), stamp)
 
     def give_up(self, reference: bytes) -> None:
@@ -366,6 +363,15 @@ class Fold:
         replace_entries(self.state, b"d", reference, record.edges, ())
         self.memo.waiting_rows -= record.waits
         self.state.put(b"r" + reference, None)
+
+    def adopt(self, reference: bytes, record: RowRecord, entry: Entry, row: bytes | None) -> None:
+        """A row as another mapping has it; None: nobody knows."""
+        if row is None:
+            reason = f"{entry.name} was read anew for its columns, and this row did not come"
+            self._bad.mark(entry.safety, reference, record, RowError("row-unmappable", reason), None)
+        else:
+            record.row, record.form = row, self.memo.tables[entry.name].form
+        self._put(reference, record)
 
     def index(self, reference: bytes, record: RowRecord, entry: Entry) -> None:
         """Enter a row into the lookups of another mapping."""

@@ -7,18 +7,20 @@ from typing import NamedTuple
 import msgspec
 
 from schemas.errors import Fatal, InvalidInput
-from streams.core.lane.applied import Applied
+from streams.core.lane.applied import Switch
 from streams.core.lane.bad_rows import skus_of
 from streams.core.lane.faults import Target, load_exception, load_target
 from streams.core.lane.fold import Entry, Fold
+from streams.core.lane.in_force import InForce
 from streams.core.lane.keys import ZERO, row_reference
 from streams.core.lane.owed import NO_STAMP
+from streams.core.lane.preparing import ahead_key
 from streams.core.lane.snapshots import Snapshots
 from streams.core.lane.waiting import enqueue, key_queue, queued, table_queue
 from streams.core.log.control import CONTROL_KEY, Action, Control
 from streams.core.log.event import ROW, Event, Kind, Notification, decode_event
 from streams.core.log.snapshot import completes_initial, starts_initial
-from streams.core.mapping.model import Mapping, RowError
+from streams.core.mapping.model import RowError
 from streams.core.unit import InputRecord
 
 INLINE_TRUNCATE = 1000
@@ -34,9 +36,8 @@ class Identity(NamedTuple):
     """Which lane this is."""
 
     source: str
-    fingerprint: bytes
     opened_us: int
-    applied: Applied
+    in_force: InForce
 
 
 class Intake:
@@ -49,16 +50,21 @@ class Intake:
         """Mapped rows applied."""
         self.poisoned = 0
         """Records that could not be read."""
-        self.switch: tuple[Mapping, bytes] | None = None
-        """The mapping that counts from the end of this unit on, and its text."""
+        self.switch: Switch | None = None
+        """The mapping that counts from the end of this unit on."""
 
     def take(self, event: Event) -> None:
         """Raises Fatal when the log switches to a mapping this process does not have."""
         kind = event.kind
         if kind is ROW:
             entry = self._fold.entries.get(event.table)
+            ahead = self._identity.in_force.ahead
+            if ahead is not None:
+                ahead.note(self._fold.state, self._fold.memo, event)
             if entry is not None:
                 self._row(entry, event)
+            elif ahead is not None and event.table in self._fold.memo.tables:
+                self._snapshots.row(event.table, event)
         elif kind is Kind.NOTIFICATION and event.notification is not None:
             self._notice(event.notification, event.offset)
         elif kind is Kind.CONTROL and event.control is not None:
@@ -94,6 +100,8 @@ class Intake:
             if event.op == "d":
                 reference = row_reference(entry.prefix, entry.table.decode_key(event.key or b""))
                 fold.delete(fold.touch(entry, reference, stamp))
+                if fold.memo.indexing is not None:
+                    fold.state.put(ahead_key(fold.memo.mapping, reference), None)
                 return True
             row = entry.table.decode(event.after)
         except RowError as error:
@@ -153,7 +161,8 @@ class Intake:
             fold.delete(touched, truncated=True)
         prefix = b"r" + entry.prefix
         sweeps = any(item[0] == entry.name for item in fold.memo.sweeping)
-        if table.rows <= INLINE_TRUNCATE and not sweeps:
+        ahead = fold.memo.indexing is not None or fold.memo.preparing is not None
+        if table.rows <= INLINE_TRUNCATE and not sweeps and not ahead:
             for key, _ in fold.state.scan(prefix):
                 reference = key[1:]
                 if reference not in fold.touched:
@@ -183,7 +192,7 @@ class Intake:
             self._supersede(offset)
         elif completes_initial(notification):
             self._empty_queues()
-        self._snapshots.notice(notification, waiting=bool(self._waiting))
+        self._snapshots.notice(notification, offset, waiting=bool(self._waiting))
 
     def _supersede(self, offset: int) -> None:
         """A snapshot begins: it brings what the waiting records would have told, and more."""
@@ -297,23 +306,20 @@ class Intake:
             self._retry_or_close(control.id, give_up=control.action is Action.CLOSE)
 
     def _switch(self, control: Control, offset: int, written_us: int) -> None:
-        mine, source = self._identity.fingerprint.hex(), self._identity.source
-        if control.fingerprint == mine:
-            self.switch = None
-            return
-        if offset < self._fold.memo.history_until:
+        fold, in_force, source = self._fold, self._identity.in_force, self._identity.source
+        if offset < fold.memo.history_until:
             return  # a state that begins anew began with the newest mapping that is known
         try:
-            told = self._identity.applied.told(control)
+            told = in_force.told(fold.memo, control, offset)
         except InvalidInput as error:
-            self._fold.faults.open("mapping-refused", "source", f"this release refuses what was applied: {error}")
+            fold.faults.open("mapping-refused", "source", f"this release refuses what was applied: {error}")
             return
         if told is not None:
-            self.switch = told
+            self.switch = told if in_force.can_count(fold, told) else None
         elif written_us > self._identity.opened_us - RESTART_MARGIN_US:
             raise Fatal(
                 f"source {source}: the log switches to mapping {control.fingerprint[:12]}, this process has "
-                f"{mine[:12]}; it is started again with the files of the folder"
+                f"{in_force.mapping.fingerprint.hex()[:12]}; it is started again with the files of the folder"
             )
 
     def _release(self, identity: str) -> None:

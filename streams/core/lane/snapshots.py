@@ -52,15 +52,15 @@ class Snapshots:
             if snapshot.greatest is None or here > snapshot.greatest:
                 snapshot.greatest, snapshot.binlog = here, event.binlog
 
-    def notice(self, notification: Notification, *, waiting: bool = False) -> None:
+    def notice(self, notification: Notification, offset: int, *, waiting: bool = False) -> None:
         """A notification of Debezium; `waiting`: records wait behind one that cannot be processed."""
         if notification.aggregate == INCREMENTAL:
-            self._notice_incremental(notification, waiting)
+            self._notice_incremental(notification, offset, waiting)
         if notification.aggregate != INITIAL:
             return
         memo = self._memo
         if notification.type == STARTED:
-            self._start()
+            self._start(offset)
         elif memo.snapshot is None:
             return
         elif notification.type == TABLE_SCAN_COMPLETED:
@@ -74,7 +74,7 @@ class Snapshots:
             detail = "a snapshot was aborted before it was complete; the connector begins anew when it is restarted"
             self._fold.faults.open("snapshot-required", "source", detail, again=False)
 
-    def _notice_incremental(self, notification: Notification, waiting: bool) -> None:
+    def _notice_incremental(self, notification: Notification, offset: int, waiting: bool) -> None:
         """Its rows are changes; and a table that was read whole has no other rows than those that came meanwhile."""
         memo, known = self._memo, frozenset(self._memo.tables)
         if notification.type == TABLE_SCAN_COMPLETED:
@@ -85,6 +85,7 @@ class Snapshots:
             self._fold.settle()
             if reading.whole(notification) and not waiting and not memo.tables[name].parked:
                 self._withdraw_unseen(name)
+                self._has_read(name, reading.since)
         elif notification.type in (COMPLETED, ABORTED):
             for name in [name for name, one in memo.reading.items() if one.signal == notification.id]:
                 del memo.reading[name]
@@ -92,16 +93,22 @@ class Snapshots:
             for collection in notification.collections:
                 name = scanned_table(collection, known)
                 if name is not None and memo.snapshot is None:
-                    self._begin_reading(name, notification.id)
+                    self._begin_reading(name, notification.id, offset)
 
-    def _begin_reading(self, name: str, signal: str) -> None:
+    def _begin_reading(self, name: str, signal: str, offset: int) -> None:
         memo, table = self._memo, self._memo.tables[name]
         running = memo.reading.get(name)
         if table.sweep_asks or (running is not None and running.signal == signal):
             return  # a person is asked about the rows not seen since an earlier snapshot
         self._fold.settle()
-        memo.reading[name] = Reading(signal)
+        memo.reading[name] = Reading(signal, since=offset)
         table.generation, table.seen = table.generation + 1, 0
+
+    def _has_read(self, name: str, since: int) -> None:
+        """A snapshot that began there brought all of a table."""
+        waits = self._memo.preparing
+        if waits is not None and since >= waits.since:
+            waits.unread = tuple(unread for unread in waits.unread if unread != name)
 
     def _withdraw_unseen(self, name: str) -> None:
         """Sweep the rows that did not come; many of them only when a person says so."""
@@ -114,10 +121,10 @@ class Snapshots:
         elif gone:
             self._sweep(name)
 
-    def _start(self) -> None:
+    def _start(self, offset: int) -> None:
         memo = self._memo
         self._fold.settle()
-        memo.snapshot, memo.snapshot_in, memo.passing, memo.first_read = Snapshot(), False, None, None
+        memo.snapshot, memo.snapshot_in, memo.passing, memo.first_read = Snapshot(since=offset), False, None, None
         memo.reading = {}
         for name, table in memo.tables.items():
             table.generation += 1
@@ -142,6 +149,7 @@ class Snapshots:
                 faults.open("snapshot-incomplete", name, why, again=False)
                 continue
             self._withdraw_unseen(name)
+            self._has_read(name, snapshot.since)
         memo.snapshot, memo.snapshot_in, memo.snapshot_required = None, True, False
         for code in ("snapshot-required", "position-space-changed"):
             faults.close_code(code, "source")

@@ -10,25 +10,23 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
 
-from schemas.errors import Fatal, InvalidInput
+from schemas.errors import Fatal
 from schemas.intervals import is_over
 from streams.core.lane.applied import Applied, Compile
 from streams.core.lane.faults import closed_exceptions, load_exception
-from streams.core.lane.fold import Entry, Fold
+from streams.core.lane.fold import Fold
+from streams.core.lane.in_force import InForce
 from streams.core.lane.intake import Identity, Intake
-from streams.core.lane.lookups import Lookups
 from streams.core.lane.owed import NO_STAMP, HoldOwed, ProgressOwed, encode_owed
-from streams.core.lane.render import Encode, Renderer
+from streams.core.lane.render import Encode
 from streams.core.lane.snapshots import Snapshots, end_holds, first_sending, holding, says_nothing, uncertain
-from streams.core.lane.state import Memo, TableState, dump_memo, load_memo
+from streams.core.lane.state import Memo, dump_memo, load_memo
 from streams.core.lane.waiting import waiting_queues
 from streams.core.lane.worklists import WorkLists, blocked, outstanding
-from streams.core.log.control import Action
 from streams.core.log.event import Event, Kind, decode_event
 from streams.core.log.transactions import Group, cut
 from streams.core.mapping.model import Mapping
@@ -43,8 +41,6 @@ BAD_WINDOW, BAD_LEAST = 1000, 100
 """When more than half of the last rows, and at least so many, were bad, the lane stops: a bad release, not bad rows."""
 KEPT_SLICE = 1000
 """Archived rows that expire in one unit."""
-SWITCH_RECORDS = 100_000
-"""Records held back at most while a changed mapping waits for its switch."""
 TICK_US = 2_000_000
 """More than this does not pass between two looks at the clock; what it shows beyond, it was set by."""
 PROGRESS = encode_owed(ProgressOwed())
@@ -91,16 +87,10 @@ class LaneStage:
         self.sole_writer_of: frozenset[str] = frozenset()
         self.fingerprint = mapping.fingerprint
         """Of the mapping that made the state."""
-        self._source, self._encode = source, encode
-        self._applied = Applied(mapping, text, compile_text)
+        self._source = source
         self._limits = limits or LaneLimits()
         self._memo = Memo(mapping.fingerprint)
-        self._mapping: Mapping
-        """The one that is worked by."""
-        self._entries: dict[str, Entry]
-        self._renderer: Renderer
-        self._lookups: Lookups
-        self._work_by(mapping)
+        self._in_force = InForce(source, Applied(mapping, text, compile_text), encode, self._load_live)
         self._load_fold: Fold | None = None
         self._waiting: set[bytes] = set()
         self._closed: list[str] = []
@@ -124,9 +114,8 @@ class LaneStage:
         if partition != 0:
             raise Fatal(f"{self.input_topic} has more than one partition: a source log is totally ordered, make it 1")
         self._opened_us = self._looked_us = now_us
-        self._work_by(self._applied.folder)
         if memo is None:
-            self._memo = Memo(self._mapping.fingerprint, tables=self._new_tables(), history_until=end)
+            self._memo = self._in_force.begin_anew(end)
         else:
             try:
                 self._memo = load_memo(memo)
@@ -137,7 +126,7 @@ class LaneStage:
         if self._memo.history_until_us:
             self._memo.history_until, self._memo.history_until_us = end, 0
         self.fingerprint = self._memo.mapping
-        self._work_by(self._applied.kept(state, self.fingerprint) or self._applied.folder)
+        self._in_force.open(state, self._memo)
         self._events, self._first_offset = [], -1
         self._waiting = waiting_queues(state, self._memo.superseded)
         self._closed = closed_exceptions(state)
@@ -150,15 +139,15 @@ class LaneStage:
             return Settled(memo=dump_memo(memo))
         self._look_at_clock(now_us)
         events = self._decoded(records)
-        told = None
-        if self._waits():
-            told = self._awaited(events, records)
+        in_force, told = self._in_force, None
+        if in_force.waits(memo):
+            told = in_force.awaited(events, records)
             if told is None:
                 return Settled(memo=dump_memo(memo))
-            self._work_by(told[0])
+            in_force.work_by(told.mapping)
         fold = self._fold(state, now_us)
         if told is not None:
-            self._switch(fold, told)
+            in_force.switch(fold, told)
         snapshots = Snapshots(fold)
         intake = self._intake(fold, snapshots)
         consumed = cost = 0
@@ -194,8 +183,8 @@ class LaneStage:
         fold.settle()
         self._watch(intake.rows + intake.poisoned, fold.bad_rows + intake.poisoned)
         self._require_snapshot(fold, events[:consumed])
-        if intake.switch is not None:
-            self._switch(fold, intake.switch)
+        in_force.end_of_unit(fold, intake.switch)
+        self.fingerprint = memo.mapping
         self._events = events[consumed:]
         self._first_offset = self._events[0].offset if self._events else -1
         return self._close(fold, [], consumed, progress=False)
@@ -206,13 +195,9 @@ class LaneStage:
         intake = self._intake(fold, Snapshots(fold))
         owed: list[bytes] = []
         lists_before = outstanding(self._memo)
-        if self._memo.mapping != self._applied.folder.fingerprint:
-            goes_on = "its changes wait" if self._waits() else "the mapping that was applied last goes on"
-            detail = f"its mapping files were changed and the log has not switched to them: {goes_on}"
-            fold.faults.open("mapping-not-applied", "source", detail, again=False)
-        else:
-            fold.faults.close_code("mapping-not-applied", "source")
-        if not self._waits():
+        waits = self._in_force.waits(self._memo)
+        self._in_force.tell(fold)
+        if not waits:
             lists = WorkLists(fold, intake, self._version)
             lists.slice()
             owed = lists.owed
@@ -220,6 +205,8 @@ class LaneStage:
                 for balance in fold.sums.expire(self._limits.kept_days, KEPT_SLICE):
                     fold.dirty.balance(balance, NO_STAMP)
             fold.settle()
+            self._in_force.end_of_unit(fold, None)
+            self.fingerprint = self._memo.mapping
         self._look_at_clock(now_us)
         self._forget_closed(state)
         self._count_waiting(fold)
@@ -229,7 +216,7 @@ class LaneStage:
     def render(self, state: View, owed: Sequence[bytes], version: int, now_us: int) -> Iterable[Output]:
         """Absolute messages under `version`."""
         self._version = version
-        return self._renderer.outputs(state, self._memo, owed, version, now_us)
+        return self._in_force.renderer.outputs(state, self._memo, owed, version, now_us)
 
     def owed_for(self, topic: str, key: bytes) -> bytes | None:
         """A lane shares all its topics with others."""
@@ -256,7 +243,7 @@ class LaneStage:
     def _waits_for(self) -> str:
         """What must happen before this lane can say all it knows; empty: nothing."""
         memo, look = self._memo, f"`onhand exceptions list --open --source {self._source}`"
-        if self._waits():
+        if self._in_force.waits(memo):
             return f"its mapping's switch in the log: `onhand source apply {self._source}`"
         if memo.snapshot_required:
             return f"a snapshot: {look} says why"
@@ -271,7 +258,8 @@ class LaneStage:
     # -- one unit
 
     def _fold(self, state: View, now_us: int) -> Fold:
-        fold = Fold(self._source, self._mapping, self._entries, self._lookups, state, self._memo, now_us)
+        by = self._in_force
+        fold = Fold(self._source, by.mapping, by.entries, by.lookups, state, self._memo, now_us)
         self._load_fold = fold
         return fold
 
@@ -280,7 +268,7 @@ class LaneStage:
         return None if fold is None else fold.load_live(reference)
 
     def _intake(self, fold: Fold, snapshots: Snapshots) -> Intake:
-        identity = Identity(self._source, self._mapping.fingerprint, self._opened_us, self._applied)
+        identity = Identity(self._source, self._opened_us, self._in_force)
         return Intake(fold, snapshots, self._waiting, identity, self._limits.truncate_hold_s * 1_000_000)
 
     def _decoded(self, records: Sequence[InputRecord]) -> list[Event]:
@@ -340,7 +328,7 @@ class LaneStage:
 
     def _more(self) -> bool:
         """Work lists stand still while the mapping waits for its switch."""
-        return not self._waits() and outstanding(self._memo)
+        return not self._in_force.waits(self._memo) and outstanding(self._memo)
 
     # -- watching
 
@@ -376,7 +364,7 @@ class LaneStage:
         memo = self._memo
         if memo.complete or memo.snapshot is not None or memo.snapshot_in or memo.snapshot_required:
             return
-        if any(event.kind is Kind.ROW and event.table in self._entries for event in events):
+        if any(event.kind is Kind.ROW and event.table in self._in_force.entries for event in events):
             memo.snapshot_required = True
             fold.faults.open(
                 "snapshot-required",
@@ -405,76 +393,6 @@ class LaneStage:
             if known is not None and known.closed_us is not None:
                 state.put(b"x" + identity.encode(), None)
         self._closed = []
-
-    # -- another mapping
-
-    def _new_tables(self) -> dict[str, TableState]:
-        return {name: TableState(entry.table.columns) for name, entry in self._entries.items()}
-
-    def _work_by(self, mapping: Mapping) -> None:
-        """Everything that depends on a mapping is made for this one."""
-        self._mapping = mapping
-        looked_up = {lookup.table for lookup in mapping.lookups}
-        self._entries = {name: Entry(table, name in looked_up) for name, table in mapping.tables.items()}
-        kits = any("components" in table.feeds for table in mapping.tables.values())
-        self._renderer = Renderer(self._source, self._encode, kits)
-        self._lookups = Lookups(mapping, self._load_live)
-
-    def _waits(self) -> bool:
-        """Nobody can say which mapping made the state: a release before kept no text, and the folder has another."""
-        return self._memo.mapping != self._mapping.fingerprint
-
-    def _awaited(self, events: Sequence[Event], records: Sequence[InputRecord]) -> tuple[Mapping, bytes] | None:
-        """The switch that a lane waits for; None: it has not come yet."""
-        for event in events:
-            if event.control is not None and event.control.action is Action.MAPPING:
-                with suppress(InvalidInput):
-                    told = self._applied.told(event.control)
-                    if told is not None:
-                        return told
-        if len(records) >= SWITCH_RECORDS:
-            raise Fatal(
-                f"source {self._source}: its mapping files were changed and not applied, and {len(records)} "
-                f"changes wait; run `onhand source apply {self._source}`, or put the old files back"
-            )
-        return None
-
-    def _switch(self, fold: Fold, told: tuple[Mapping, bytes]) -> None:
-        """From here on this mapping counts."""
-        memo = self._memo
-        mapping, text = told
-        self._work_by(mapping)
-        self._applied.count(fold.state, text)
-        fold.faults.close_code("mapping-refused", "source")
-        tables = self._new_tables()
-        unknown = [name for name, table in tables.items() if self._unlike(memo.tables.get(name), table)]
-        for name, table in tables.items():
-            known = memo.tables.get(name)
-            if known is None:
-                continue
-            tables[name] = known
-            if name in unknown:
-                known.columns, known.generation = table.columns, known.generation + 1
-                known.load_from, known.seen = known.generation, 0
-        memo.tables, memo.mapping = tables, mapping.fingerprint
-        self.fingerprint = memo.mapping
-        memo.silent = memo.deferred = True
-        memo.stored = None
-        memo.snapshot_in = memo.snapshot_in and not unknown
-        memo.indexing, memo.evaluating, memo.restating = b"r", None, None
-        memo.sweeping = tuple(item for item in memo.sweeping if item[0] in tables)
-        if unknown:
-            memo.snapshot, memo.snapshot_required = None, True
-            fold.faults.open(
-                "snapshot-required",
-                "source",
-                f"the new mapping needs columns of {', '.join(sorted(unknown))} that the store does not have",
-                again=False,
-            )
-
-    @staticmethod
-    def _unlike(known: TableState | None, table: TableState) -> bool:
-        return known is None or known.columns != table.columns
 
 
 def _only_decreases(statement: Statement) -> bool:

@@ -43,6 +43,8 @@ class RowRecord(msgspec.Struct, array_like=True, gc=False):
     """Its newest image could not be mapped: the outputs are those of the last good one."""
     hole: bool = False
     """Its newest image could not even be decoded: `row` is older."""
+    form: int = 0
+    """Under which columns `row` is stored: `TableState.form` of then."""
 
 
 class Kept(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -111,7 +113,7 @@ class TableState(msgspec.Struct, array_like=True):
     dead_below: int = 0
     """Rows of lower generations are gone, withdrawn or about to be."""
     load_from: int = 0
-    """Rows of lower generations were stored under other columns: their outputs stand, they cannot be evaluated."""
+    """Releases before wrote it in place of `form`: rows of lower generations were stored under other columns."""
     rows: int = 0
     """Live rows."""
     seen: int = 0
@@ -124,6 +126,26 @@ class TableState(msgspec.Struct, array_like=True):
     """… or until `Memo.passed_us` is so much; 0: not held."""
     sweep_asks: bool = False
     """A sweep of much of the table, or a table the snapshot skipped, waits for a person."""
+    form: int = 0
+    """Rises with every change of `columns`; rows of a lower one cannot be evaluated, their outputs stand."""
+    before: tuple[str, ...] = ()
+    """Columns of the form before."""
+
+    def holds(self, record: RowRecord) -> bool:
+        """The row is alive and can be loaded."""
+        return record.form == self.form and record.seen >= self.dead_below and record.seen >= self.load_from
+
+
+class Preparing(msgspec.Struct, array_like=True):
+    """A mapping that was applied and waits until all its columns have been read."""
+
+    fingerprint: bytes
+    tables: tuple[str, ...]
+    """Tables whose rows are stored ahead for it."""
+    unread: tuple[str, ...]
+    """Those of them that no snapshot has read whole since."""
+    since: int
+    """Input offset of its switch; a snapshot that began before does not count."""
 
 
 class Memo(msgspec.Struct, array_like=True):
@@ -195,6 +217,7 @@ class Memo(msgspec.Struct, array_like=True):
     """Time that has passed while somebody looked, from tick to tick: the clock may be set, and this goes on evenly."""
     first_read: tuple[int, int] | None = None
     """The position of the first snapshot, until the log has said where it goes on."""
+    preparing: Preparing | None = None
 
     def read(self) -> frozenset[str] | None:
         """While rows are only stored: the tables that have been read, so that a row which joins no other is evaluated

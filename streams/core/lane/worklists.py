@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from streams.core.lane.fold import FULL_BYTES, Fold, decode_row
 from streams.core.lane.intake import Intake
-from streams.core.lane.keys import ZERO
+from streams.core.lane.keys import ZERO, reference_table
 from streams.core.lane.owed import NO_STAMP, LocationOwed, OrderOwed, Owed, SkuOwed, drain, encode_owed
-from streams.core.lane.state import Memo
+from streams.core.lane.preparing import KIND as AHEAD
+from streams.core.lane.preparing import ahead_key, decode_ahead, projected, split_ahead, take_ahead
+from streams.core.lane.state import Memo, RowRecord
 from streams.core.lane.waiting import drop_superseded
 
 SLICE = 1000
@@ -39,7 +41,8 @@ def outstanding(memo: Memo) -> bool:
         or (memo.reasserting and not memo.deferred)
         or memo.superseded
         or memo.retrying
-        or ((memo.owing or memo.restating is not None) and not memo.silent)
+        or memo.owing
+        or (memo.restating is not None and not memo.silent)
         or ready_to_speak(memo)
     )
 
@@ -80,6 +83,8 @@ class WorkLists:
             memo.superseded = drop_superseded(self._fold.state, memo.superseded, SLICE)
         elif memo.retrying:
             self._intake.continue_retrying()
+        elif memo.silent and memo.owing:  # from before: half of a transaction, perhaps; all of it will be sent again
+            _, memo.owing = drain(self._fold.state)
         elif ready_to_speak(memo):
             self._speak()
         elif memo.silent:
@@ -116,20 +121,55 @@ class WorkLists:
         memo.sweeping = memo.sweeping[1:]
 
     def _index(self, cursor: bytes) -> None:
+        """Every row as the new mapping has it, then those that only it has: entered into its lookups."""
         fold, memo = self._fold, self._fold.memo
-        for done, (key, value) in enumerate(fold.state.scan(b"r", cursor)):
+        if cursor[:1] == b"r":
+            for done, (key, value) in enumerate(fold.state.scan(b"r", cursor)):
+                if done >= SLICE or fold.state.size > FULL_BYTES:
+                    memo.indexing = key
+                    return
+                self._index_row(key[1:], decode_row(value))
+        for done, (key, value) in enumerate(fold.state.scan(AHEAD)):
             if done >= SLICE or fold.state.size > FULL_BYTES:
-                memo.indexing = key
+                memo.indexing = AHEAD
                 return
-            reference, record = key[1:], decode_row(value)
-            entry = fold.entries.get(reference[: reference.index(ZERO)].decode())
-            if entry is None:
-                fold.drop(reference, record)
-            elif record.seen >= memo.tables[entry.name].load_from:
-                fold.index(reference, record, entry)
+            fold.state.put(key, None)
+            self._index_new(*split_ahead(key), *decode_ahead(value))
         memo.indexing = None
         if not memo.snapshot_required:
             memo.deferred, memo.evaluating = False, b"r"
+
+    def _index_row(self, reference: bytes, record: RowRecord) -> None:
+        fold, memo = self._fold, self._fold.memo
+        entry = fold.entries.get(reference_table(reference))
+        if entry is None:
+            fold.drop(reference, record)
+            return
+        table = memo.tables[entry.name]
+        if record.form != table.form and record.seen >= table.dead_below and record.row:
+            ahead = take_ahead(fold.state, memo.mapping, reference)
+            row = None if ahead is None else ahead[1]
+            if row is None and record.form == table.form - 1 and record.seen >= table.load_from:
+                row = projected(record.row, table.before, table.columns)
+            if row is not None or not memo.snapshot_required:
+                fold.adopt(reference, record, entry, row)
+        if table.holds(record):
+            fold.index(reference, record, entry)
+
+    def _index_new(self, of: bytes, reference: bytes, seen: int, row: bytes) -> None:
+        """A row that was stored ahead and has no record."""
+        fold, memo = self._fold, self._fold.memo
+        entry = fold.entries.get(reference_table(reference))
+        if entry is None or of != split_ahead(ahead_key(memo.mapping, b""))[0]:
+            return
+        table = memo.tables[entry.name]
+        if seen < table.dead_below or fold.record(reference) is not None:
+            return
+        record = RowRecord(seen, row)
+        table.rows += 1
+        table.seen += seen == table.generation
+        fold.adopt(reference, record, entry, row)
+        fold.index(reference, record, entry)
 
     def _evaluate(self, cursor: bytes) -> None:
         fold, memo = self._fold, self._fold.memo

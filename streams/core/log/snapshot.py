@@ -60,6 +60,8 @@ class Reading(msgspec.Struct, array_like=True):
     brought: int = 0
     streamed: int = 0
     """Changes of the table since it began."""
+    since: int = 0
+    """Input offset at which it began."""
 
     def whole(self, notification: Notification) -> bool:
         """Did every row of the table come?"""
@@ -85,6 +87,8 @@ class Snapshot(msgspec.Struct, array_like=True):
     greatest: tuple[int, int] | None = None
     """Position at which it was read, as (major, minor)."""
     binlog: bool = False
+    since: int = 0
+    """Input offset at which it began."""
 
     def scan_completed(self, table: str, notification: Notification) -> None:
         """Note what the table's own scan says."""

@@ -1,0 +1,188 @@
+"""The mapping a lane works by, all that is made for it, and how it becomes another one (DESIGN §3).
+
+A switch in the log counts from the unit on that it stands in.  When the new mapping needs columns that were never
+stored, the one in force goes on serving until a snapshot has read them (`preparing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from schemas.errors import Fatal, InvalidInput
+from streams.core.lane.applied import Applied, Switch
+from streams.core.lane.fold import Entry, Fold
+from streams.core.lane.lookups import LoadRow, Lookups
+from streams.core.lane.preparing import TEXT as NEXT
+from streams.core.lane.preparing import Preparation, begin, needs_reading
+from streams.core.lane.render import Encode, Renderer
+from streams.core.lane.state import Memo, TableState
+from streams.core.log.control import Action, Control
+from streams.core.log.event import Event
+from streams.core.mapping.model import Mapping
+from streams.core.unit import InputRecord, View
+
+SWITCH_RECORDS = 100_000
+"""Records held back at most while a changed mapping waits for its switch."""
+
+
+class InForce:
+    """Made once for a lane; `work_by` makes everything that depends on a mapping anew."""
+
+    def __init__(self, source: str, applied: Applied, encode: Encode, load: LoadRow) -> None:
+        self.applied = applied
+        self.ahead: Preparation | None = None
+        """What is stored for a mapping that is to come."""
+        self._source, self._encode, self._load = source, encode, load
+        self.mapping: Mapping
+        self.entries: dict[str, Entry]
+        self.renderer: Renderer
+        self.lookups: Lookups
+        self.work_by(applied.folder)
+
+    def work_by(self, mapping: Mapping) -> None:
+        """Everything that depends on a mapping is made for this one."""
+        self.mapping = mapping
+        looked_up = {lookup.table for lookup in mapping.lookups}
+        self.entries = {name: Entry(table, name in looked_up) for name, table in mapping.tables.items()}
+        kits = any("components" in table.feeds for table in mapping.tables.values())
+        self.renderer = Renderer(self._source, self._encode, kits)
+        self.lookups = Lookups(mapping, self._load)
+
+    def open(self, state: View, memo: Memo) -> None:
+        """A lane takes its partition over: what its state was made by counts."""
+        self.work_by(self.applied.kept(state, memo.mapping) or self.applied.folder)
+        self.ahead = None
+        waits, text = memo.preparing, state.get(NEXT)
+        mapping = None if waits is None or text is None else self.applied.compiled(text)
+        if waits is None or mapping is None or mapping.fingerprint != waits.fingerprint:
+            memo.preparing = None  # this release refuses it: it is applied again
+        else:
+            self.ahead = Preparation(mapping)
+
+    def begin_anew(self, end: int) -> Memo:
+        """A lane without state begins with the folder's mapping; `end` is the input's."""
+        self.work_by(self.applied.folder)
+        return Memo(self.mapping.fingerprint, tables=self._new_tables(), history_until=end)
+
+    def waits(self, memo: Memo) -> bool:
+        """Nobody can say which mapping made the state: a release before kept no text, and the folder has another."""
+        return memo.mapping != self.mapping.fingerprint
+
+    def unapplied(self, memo: Memo) -> bool:
+        """The folder's mapping is another than the one that was applied last."""
+        last = memo.mapping if memo.preparing is None else memo.preparing.fingerprint
+        return self.applied.folder.fingerprint != last
+
+    def _new_tables(self) -> dict[str, TableState]:
+        return {name: TableState(entry.table.columns) for name, entry in self.entries.items()}
+
+    def awaited(self, events: Sequence[Event], records: Sequence[InputRecord]) -> Switch | None:
+        """The switch that a lane waits for; None: it has not come yet."""
+        for event in events:
+            if event.control is not None and event.control.action is Action.MAPPING:
+                with suppress(InvalidInput):
+                    told = self.applied.told(event.control, event.offset)
+                    if told is not None:
+                        return told
+        if len(records) >= SWITCH_RECORDS:
+            raise Fatal(
+                f"source {self._source}: its mapping files were changed and not applied, and {len(records)} "
+                f"changes wait; run `onhand source apply {self._source}`, or put the old files back"
+            )
+        return None
+
+    def tell(self, fold: Fold) -> None:
+        """What people must know of it."""
+        if self.unapplied(fold.memo):
+            goes_on = "its changes wait" if self.waits(fold.memo) else "the mapping that was applied last goes on"
+            detail = f"its mapping files were changed and the log has not switched to them: {goes_on}"
+            fold.faults.open("mapping-not-applied", "source", detail, again=False)
+        else:
+            fold.faults.close_code("mapping-not-applied", "source")
+        if fold.memo.preparing is None:
+            fold.faults.close_code("mapping-prepares", "source")
+
+    def told(self, memo: Memo, control: Control, offset: int) -> Switch | None:
+        """The mapping of a switch in the log; None: neither the record nor the folder has it.  Raises InvalidInput."""
+        if control.fingerprint == self.mapping.fingerprint.hex():
+            return Switch(self.mapping, b"", offset)
+        if self.ahead is not None and control.fingerprint == self.ahead.mapping.fingerprint.hex():
+            return Switch(self.ahead.mapping, b"", offset)
+        return self.applied.told(control, offset)
+
+    def can_count(self, fold: Fold, to: Switch) -> bool:
+        """It can count from the end of this unit on.  If not, it is the one in force, or waits: a complete lane that
+        lacks columns for it goes on serving by the one in force until they are read."""
+        memo = fold.memo
+        if self.ahead is not None and to.mapping is self.ahead.mapping:
+            return False
+        memo.preparing = self.ahead = None
+        for code in ("mapping-refused", "mapping-prepares"):
+            fold.faults.close_code(code, "source")
+        if to.mapping is self.mapping:
+            return False
+        lacking = needs_reading(to.mapping, memo)
+        if not (to.text and memo.complete and (lacking or changing(memo))):
+            return True
+        begin(memo, lacking, to.mapping.fingerprint, to.offset)
+        fold.state.put(NEXT, to.text)
+        self.ahead = Preparation(to.mapping)
+        if lacking:
+            fold.faults.open(
+                "mapping-prepares",
+                "source",
+                f"the mapping that was applied needs columns of {', '.join(lacking)} that were never stored; until "
+                "these are read the one before goes on serving",
+            )
+        return False
+
+    def end_of_unit(self, fold: Fold, to: Switch | None) -> None:
+        """The unit has all its changes: `to` stood in it, or what was waited for is there."""
+        waits = fold.memo.preparing
+        if to is not None:
+            self.switch(fold, to)
+        elif waits is not None and self.ahead is not None and not (waits.unread or changing(fold.memo)):
+            self.switch(fold, Switch(self.ahead.mapping, fold.state.get(NEXT) or b"", waits.since))
+
+    def switch(self, fold: Fold, to: Switch) -> None:
+        """From here on this mapping counts."""
+        memo, waits = fold.memo, fold.memo.preparing
+        read = waits.tables if waits is not None and waits.fingerprint == to.mapping.fingerprint else ()
+        self.work_by(to.mapping)
+        self.applied.count(fold.state, to.text)
+        for code in ("mapping-refused", "mapping-prepares"):
+            fold.faults.close_code(code, "source")
+        tables = self._new_tables()
+        unknown = [name for name in needs_reading(to.mapping, memo) if name not in read]
+        for name, table in tables.items():
+            known = memo.tables.get(name)
+            if known is None:
+                continue
+            tables[name] = known
+            if name in read or known.columns != table.columns:
+                known.before, known.columns = known.columns, table.columns
+                known.form += 1
+                memo.reading.pop(name, None)
+        memo.tables, memo.mapping = tables, to.mapping.fingerprint
+        memo.preparing = self.ahead = None
+        if fold.state.get(NEXT) is not None:
+            fold.state.put(NEXT, None)
+        memo.silent = memo.deferred = True
+        memo.stored = None
+        memo.snapshot_in = memo.snapshot_in and not unknown
+        memo.indexing, memo.evaluating, memo.restating = b"r", None, None
+        memo.sweeping = tuple(item for item in memo.sweeping if item[0] in tables)
+        if unknown:
+            memo.snapshot, memo.snapshot_required = None, True
+            fold.faults.open(
+                "snapshot-required",
+                "source",
+                f"the new mapping needs columns of {', '.join(unknown)} that the store does not have",
+                again=False,
+            )
+
+
+def changing(memo: Memo) -> bool:
+    """Rows are not all in one form, or a snapshot counts them."""
+    return memo.indexing is not None or memo.snapshot is not None
