@@ -46,7 +46,6 @@ COLUMNS: Mapping[str, re.Pattern[str]] = {
         "location": rf"(?:^|_){_LOCATION}{_TAIL}$",
         "on_hand": r"on_?hand|^p?qoh|qoh$|actual_qty|^reel$|in_?stock|stock_?(?:qty|quantity|level)|^bestand",
         "quantity": r"^(?:qty|quantity|menge|cantidad|quantite|amount|units?|qte)$|(?:^|_)(?:qty|quantity)$",
-        "exactly_quantity": r"^(?:qty|quantity|menge|cantidad|quantite)$",
         "reserved": r"reserv|commit|alloc|hcom",
         "safety": r"safety|sfty|safe_|min(?:imum)?_?(?:stock|qty|quantity)|seuil",
         "ordered": r"(?:qty|quantity)_?ord|ord(?:er)?(?:ed)?_?(?:qty|quantity)|^q_?ord|uorg|product_uom_qty|stock_qty",
@@ -54,12 +53,13 @@ COLUMNS: Mapping[str, re.Pattern[str]] = {
         "received": r"recei|^q_?rec|urec|recv|receipt",
         "cancelled": r"cancel|^q_?can|socn",
         "due": r"due|req|promis|deliver|expect|schedul|plan|ship|livrai|date_?(?:due|req)|trdj|drqj|pddj",
+        "due_number": r"due|^req|promis|drqj|pddj",
         "placed": r"order_?date|date_?(?:order|commande|placed)|placed|created?_?(?:at|on|date)?$|^date$|docdate|trdj",
         "status": r"stat(?:us|e|ut)?$|^state$|status$|nxtr",
         "name": r"name$|desc|label|title|designation|bezeichnung|nom$",
         "unit": r"uom|(?:^|_)unit(?:_|$)|(?:^|_)um$|einheit",
         "customer": r"cust|client|debtor|partner|party|fk_soc|sold_?to|ship_?to|buyer|card_?code",
-        "vendor": r"vend|suppl|fourn|creditor|liefer",
+        "vendor": r"^(?:fk_)?(?:vend|suppl|fourn|creditor|liefer)",
         "order": r"(?:^|_)(?:order|sale|so|po|doco?|doc|docentry|commande|purchase|parent|ordn?|header|hdr)"
         + _TAIL
         + "$",
@@ -86,6 +86,7 @@ _BUYING = re.compile(
     r"purch|(?:^|_)po(?:_|$|l)|pur(?:lin|hdr)?|vend|suppl|fourn|procure|buy|receipt|por1|f4311|inbound"
 )
 _NOT_LIVE = re.compile(r"hist|arch|backup|(?:^|_)(?:old|tmp|temp|log|audit|copy|bak|stg|staging|test)(?:_|$)|lnh$|_h$")
+_NOT_ORDERED = re.compile(r"return|refund|rma|receipt|shipment|deliver|transfer|quot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +176,14 @@ class Finder:
         return None
 
     def first(self, table: str, what: str, kinds: tuple[Kind, ...] | None = None) -> Column | None:
-        """The first column whose name says `what` and whose type can be it."""
+        """The column whose name says `what` most plainly, and whose type can be it."""
+        best_one, plainest = None, 0.0
         for name, plain in self._plain[table].items():
             column = self.tables[table].columns[name]
-            if COLUMNS[what].search(plain) and (kinds is None or column.kind in kinds):
-                return column
-        return None
+            said = COLUMNS[what].search(plain)
+            if said and (kinds is None or column.kind in kinds) and len(said[0]) / len(plain) > plainest:
+                best_one, plainest = column, len(said[0]) / len(plain)
+        return best_one
 
     def _ranked(self, role: Role, judge: Judge) -> list[Candidate]:
         found: list[Candidate] = []
@@ -218,9 +221,11 @@ class Finder:
         for what, kinds in (("code", (Kind.TEXT,)), ("name", (Kind.TEXT,)), ("unit", None), ("status", None)):
             columns.update(self._found(name, **{what: self.first(name, what, kinds)}))
         users = len({key.table for key in self.survey.foreign_keys if key.target == name})
-        if self.first(name, "quantity", NUMBERS) is not None and "name" not in columns:
+        counts = self.first(name, "quantity", NUMBERS) or self.first(name, "on_hand", NUMBERS)
+        if counts is not None and (role is Role.LOCATION or self.first(name, "order") is not None):
             return None
-        return 2 * ("key" in columns) + 2 * ("name" in columns) + min(users, 4), columns
+        score = 2 * ("key" in columns) + 2 * ("name" in columns) + min(users, 4)
+        return score - min(_plain_table(name).count("_"), 2), columns
 
     def _header(self, table: Table, role: Role) -> tuple[int, dict[str, Column]] | None:
         name = table.name.partition(".")[2]
@@ -234,7 +239,7 @@ class Finder:
             key=table.columns[table.primary[-1]],
             customer=customer,
             placed=self.first(name, "placed", MOMENTS),
-            due=self.first(name, "due", (*MOMENTS, Kind.INT, Kind.EXACT)),
+            due=self._due(name),
             status=self.first(name, "status"),
         )
         users = len({key.table for key in self.survey.foreign_keys if key.target == name})
@@ -243,11 +248,7 @@ class Finder:
     def _line(self, table: Table, role: Role, headers: set[str]) -> tuple[int, dict[str, Column]] | None:
         name = table.name.partition(".")[2]
         item = self._reference(table, "item", Role.ITEM)
-        quantity = (
-            self.first(name, "ordered", NUMBERS)
-            or self.first(name, "exactly_quantity", NUMBERS)
-            or self.first(name, "quantity", NUMBERS)
-        )
+        quantity = self.first(name, "ordered", NUMBERS) or self.first(name, "quantity", NUMBERS)
         order = next(
             (c for c in table.columns.values() if (f := self._foreign.get((name, c.name))) and f.target in headers),
             None,
@@ -266,19 +267,20 @@ class Finder:
             line=self.first(name, "line", (Kind.TEXT, Kind.INT, Kind.EXACT)),
             ordered=quantity,
             cancelled=self.first(name, "cancelled", (Kind.INT, Kind.EXACT, Kind.FLOAT)),
-            due=self.first(name, "due", (*MOMENTS, Kind.INT)),
+            due=self._due(name),
             status=self.first(name, "status"),
             **{done: self.first(name, done, NUMBERS)},
         )
         if columns.get(done) is quantity:
             del columns[done]
-        return 4 + (done in columns) + ("line" in columns) + ("due" in columns), columns
+        other = 3 * bool(_NOT_ORDERED.search(_plain_table(name)))
+        return 4 - other + (done in columns) + ("line" in columns) + ("due" in columns), columns
 
     def _stock(self, table: Table, role: Role) -> tuple[int, dict[str, Column]] | None:
         name = table.name.partition(".")[2]
         item = self._reference(table, "item", Role.ITEM)
         on_hand = self.first(name, "on_hand", NUMBERS)
-        quantity = on_hand or self.first(name, "exactly_quantity", NUMBERS) or self.first(name, "quantity", NUMBERS)
+        quantity = on_hand or self.first(name, "quantity", NUMBERS)
         if item is None or quantity is None or (len(table.primary) == 1 and table.primary[0] == item.name):
             return None
         location = self._reference(table, "location", Role.LOCATION)
@@ -296,6 +298,9 @@ class Finder:
         )
         score = 1 + 3 * (on_hand is not None) + 2 * (location is not None) + (item.name in table.primary)
         return score - 2 * (self.first(name, "customer") is not None), columns
+
+    def _due(self, table: str) -> Column | None:
+        return self.first(table, "due", MOMENTS) or self.first(table, "due_number", (Kind.INT, Kind.EXACT))
 
     def _found(self, table: str, **columns: Column | None) -> dict[str, Column]:
         return {what: column for what, column in columns.items() if column is not None}

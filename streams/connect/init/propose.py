@@ -8,13 +8,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
 from sqlglot import exp
 
 from schemas.errors import InvalidInput
 from streams.connect.init import companies as repeating
 from streams.connect.init.candidates import Candidate, Finder, Role, status_columns
 from streams.connect.init.connector import Wanted, connector_text
-from streams.connect.init.ready import FOLDER, Fit, fits, selects
+from streams.connect.init.ready import FOLDER, Fit, companies_of, fits, selects
 from streams.connect.init.skeleton import Skeleton, Writer
 from streams.connect.init.survey import Survey, with_codes
 from streams.core.mapping import catalogue as catalogues
@@ -82,6 +83,11 @@ def from_ready(survey: Survey, ask: Ask, root: Path, ready: str) -> Proposal:
     if source.kind != survey.kind:
         raise InvalidInput(f"--from {ready} is for {source.kind}; this database is {survey.kind}")
     notes = list(survey.notes)
+    description = _renamed((folder / sources.FILE).read_text(), ask.name, survey.schema)
+    if len(source.expand) == 1 and (companies := companies_of(folder, source, survey.catalogue)):
+        (variable,) = source.expand
+        description = _with_values(description, variable, companies)
+        source = source.model_copy(update={"expand": {variable: list(companies)}})
     files: dict[str, str] = {}
     joins: dict[str, set[str]] = {}
     there = {name.lower(): name for name in survey.catalogue.tables}
@@ -98,7 +104,7 @@ def from_ready(survey: Survey, ask: Ask, root: Path, ready: str) -> Proposal:
                 known = {there[other.lower()] for other in joined if other.lower() in there}
                 joins.setdefault(there[name.lower()], set()).update(known)
     files |= {f"examples/{path.name}": path.read_text() for path in sorted(folder.glob("examples/*.json"))}
-    files[sources.FILE] = _renamed((folder / sources.FILE).read_text(), ask.name, survey.schema)
+    files[sources.FILE] = description
     files[CONNECTOR] = connector_text(_wanted(survey, ask, joined_first(joins)))
     files[catalogues.FILE] = _part(survey.catalogue, survey.catalogue.tables if source.expand else joins).dump()
     every = fits(root, survey.catalogue)
@@ -181,6 +187,16 @@ def _renamed(text: str, name: str, schema: str) -> str:
     """A ready source.yaml under another name and schema, its comments kept."""
     text = re.sub(r"(?m)^name:[ \t]*\S+", f"name: {name}", text)
     return re.sub(r"(?m)^schema:[ \t]*\S+", f"schema: {json.dumps(schema)}", text)
+
+
+def _with_values(text: str, variable: str, values: Sequence[str]) -> str:
+    """A source.yaml whose one variable under `expand` takes other values."""
+    document = yaml.compose(text, Loader=yaml.SafeLoader)
+    assert isinstance(document, yaml.MappingNode)
+    expand = next(value for key, value in document.value if key.value == "expand")
+    before, after = text[: expand.start_mark.index], text[expand.end_mark.index :]
+    written = f"{{{variable}: {json.dumps(list(values), ensure_ascii=False)}}}"
+    return f"{before}{written}{'' if expand.flow_style else chr(10)}{after}"
 
 
 def _wanted(survey: Survey, ask: Ask, tables: Sequence[str]) -> Wanted:

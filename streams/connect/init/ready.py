@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,18 @@ def selects(text: str, source: SourceConfig) -> Iterator[exp.Select]:
             raise InvalidInput(f"not understood: {str(error).partition(chr(10))[0]}") from None
         for tree in trees:
             yield from tree.find_all(exp.Select) if tree is not None else ()
+
+
+def companies_of(folder: Path, source: SourceConfig, catalogue: Catalogue) -> tuple[str, ...]:
+    """The companies that the database has tables of, after a ready mapping's own names.  Raises InvalidInput."""
+    known = [value for values in source.expand.values() for value in values]
+    seen: Counter[str] = Counter()
+    patterns = {_without(table, known) for table in wanted_columns(folder, source)}
+    repeating = [pattern for pattern in patterns if "*" in pattern]
+    for pattern in repeating:
+        wanted = re.compile("(.+)".join(map(re.escape, pattern.split("*", 1))), re.IGNORECASE)
+        seen.update({found[1] for name in catalogue.tables if (found := wanted.fullmatch(name))})
+    return tuple(sorted(company for company, count in seen.items() if 2 * count >= len(repeating)))
 
 
 def _without(table: str, companies: list[str]) -> str:

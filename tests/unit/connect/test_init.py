@@ -86,6 +86,22 @@ def test_the_demo_erp_is_understood() -> None:
     assert [one.name for one in found[Role.SALES_LINE]] == ["ordlin", "ordlnh"]  # the archive stands behind
 
 
+@pytest.mark.parametrize(
+    ("name", "stock", "item", "line"),
+    [
+        ("dolibarr", "llx_product_stock", "llx_product", "llx_commandedet"),
+        ("erpnext", "tabBin", "tabItem", "tabSales Order Item"),
+        ("openboxes", "product_availability", "product", "order_item"),
+    ],
+)
+def test_real_systems_are_understood(name: str, stock: str, item: str, line: str) -> None:
+    folder = CONFIGS / "ready" / name
+    catalogue = load_catalogue(folder, load_source(folder / "source.yaml"))
+    found = Finder(Survey(catalogue.kind, AT, catalogue)).candidates()
+    chosen = [best(found, role) for role in (Role.STOCK, Role.ITEM, Role.SALES_LINE)]
+    assert [one and one.name for one in chosen] == [stock, item, line]
+
+
 @pytest.mark.parametrize("name", ["erp", "wms"])
 def test_a_skeleton_compiles_and_its_connector_passes_the_lint(name: str, tmp_path: Path) -> None:
     survey = demo(name)
@@ -177,6 +193,21 @@ def test_a_ready_mapping_is_recognised_and_begun_with(tmp_path: Path) -> None:
     assert fit.missing == ("itmbal.ibqoh",)
     with pytest.raises(InvalidInput, match="there are: legacy"):
         from_ready(survey, Ask("new", "reader"), root, "sap")
+
+
+@pytest.mark.parametrize("expand", ["expand: {company: [CRONUS]}", "expand:\n  company:\n    - CRONUS"])
+def test_a_ready_mapping_takes_the_companies_that_are_there(expand: str, tmp_path: Path) -> None:
+    ready = tmp_path / "ready" / "nav"
+    ready.mkdir(parents=True)
+    (ready / "source.yaml").write_text(
+        f"name: nav\nkind: postgres\nschema: s\n{expand}\ntime_zone: Europe/Paris # why\n"
+    )
+    (ready / "items.sql").write_text('SELECT i.no AS sku FROM s."${company}$item" i')
+    survey = surveyed({"A Ltd_$item": "no:c!", "B$item": "no:c!", "B$other": "no:c!"})
+    files = from_ready(survey, Ask("new", "reader"), tmp_path, "nav").files
+    source = parse_source(files["source.yaml"])
+    assert (source.expand, source.time_zone) == ({"company": ["A Ltd_", "B"]}, "Europe/Paris")
+    assert r"s\.A Ltd_\$item,s\.B\$item" in json.loads(files["connector.json"])["table.include.list"]
 
 
 def test_a_schema_is_replaced_in_front_of_tables_alone() -> None:
