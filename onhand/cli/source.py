@@ -21,20 +21,17 @@ from onhand.settings import Settings, load_settings
 from schemas.errors import EXIT_DIFFERENCES, EXIT_ENVIRONMENT, EXIT_INVALID, EXIT_OK, EXIT_RUNTIME, InvalidInput
 from streams.connect.apply import Outcome, apply_source, refusal
 from streams.connect.client import ConnectClient
-from streams.connect.control import send_control
 from streams.connect.drift import drift_findings
 from streams.connect.findings import Finding, errors
 from streams.connect.folder import Source, source_names
 from streams.connect.lint import lint
-from streams.connect.mapping_check import lane_fingerprint, mapping_findings
+from streams.connect.mapping_check import mapping_findings
 from streams.connect.operations import remove
 from streams.connect.plan import Action, SourcePlan, shown
 from streams.connect.plan import plan as planned
 from streams.connect.preflight import preflight
 from streams.connect.status import SourceStatus, observe
-from streams.core.log import control
-from streams.core.mapping.mapping import load_mapping
-from streams.core.mapping.text import read_text
+from streams.connect.switch import switch_mapping
 
 names_argument = click.argument("names", nargs=-1, metavar="[NAME]...")
 
@@ -127,7 +124,7 @@ def apply(names: Sequence[str], prune: bool, offline: bool, timeout_s: float, as
         for one in chosen:
             outcome = _checked(settings, one, offline) or apply_source(one, plans[one.name], parts, say)
             if outcome.ok:
-                _switch_mapping(settings, one)
+                switch_mapping(settings.kafka, one, [settings.secrets], say)
             outcomes.append(outcome)
         for orphan in (one for one in plans.values() if one.action is Action.ORPHAN):
             detail = "has no folder; --prune removes it"
@@ -224,23 +221,6 @@ def _checked(settings: Settings, one: Source, offline: bool) -> Outcome | None:
         return None
     detail = "\n".join(map(str, wrong))
     return Outcome(one.name, Action.REFUSED, detail, EXIT_INVALID if errors(files) else EXIT_ENVIRONMENT)
-
-
-def _switch_mapping(settings: Settings, one: Source) -> None:
-    """Tell a lane that works by another mapping that the folder's counts from here on."""
-    if not any(one.folder.glob("*.sql")):
-        return
-    mapping = load_mapping(one.folder).fingerprint
-    if (lane_fingerprint(settings.kafka, one.name) or mapping) == mapping:
-        return
-    switch = control.Control(
-        action=control.Action.MAPPING,
-        fingerprint=mapping.hex(),
-        why="onhand source apply",
-        text=read_text(one.folder),
-    )
-    offset = send_control(settings.kafka, one.name, switch)
-    say(f"{one.name}: the mapping has changed; it counts from {one.topic} offset {offset} on")
 
 
 def _show_findings(findings: Sequence[Finding], *, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from streams.connect.findings import Finding, Severity
 from streams.connect.folder import CONNECTOR_FILE, Source
 from streams.connect.source_log import SourceLog
 from streams.connect.tables import matches, split_patterns
+from streams.core.lane.state import Memo, load_memo
 from streams.core.mapping.mapping import load_mapping
 from streams.core.mapping.model import TableMapping
 
@@ -70,8 +71,8 @@ def _read_late(source: Source, tables: Mapping[str, TableMapping], patterns: lis
     ]
 
 
-def lane_fingerprint(bootstrap: str, source: str) -> bytes | None:
-    """Fingerprint of the mapping the source's lane works by; None: the lane has settled nothing yet.
+def lane_memo(bootstrap: str, source: str) -> Memo | None:
+    """What the source's lane remembers, the mapping it works by among it; None: it has settled nothing yet.
 
     Raises EnvironmentFault when Kafka does not answer.
     """
@@ -85,7 +86,8 @@ def lane_fingerprint(bootstrap: str, source: str) -> bytes | None:
         newest: Marker | None = None
         for record in reader.read(topic, 0, max(low, end - TAIL_RECORDS), end):
             if record.key == MARK_KEY and record.value is not None:
-                newest = decode_marker(record.value)
-        return None if newest is None else newest.fingerprint
+                marker = decode_marker(record.value)
+                newest = marker if marker.memo else newest  # a claim has nothing of the lane yet
+        return None if newest is None else load_memo(newest.memo)
     finally:
         reader.close()

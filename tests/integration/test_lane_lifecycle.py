@@ -68,13 +68,11 @@ def test_another_mapping_counts_from_its_switch_in_the_log(lane: Lane) -> None:
     lane.await_(lambda: quantities(lane, "A") == [5, 6], "the old mapping's word: its files are not applied")
 
     lane.run("apply", lane.name)
-    assert lane.ended() == EXIT_FAIL_STOP, "the log switches to a mapping that it does not have"
     lane.execute("UPDATE erp.stock SET quantity = 10 WHERE sku = 'A'")
-    lane.start()
     lane.audit()
-    lane.await_(lambda: quantities(lane, "A")[-1] == 20, "the new mapping's word")
+    lane.await_(lambda: quantities(lane, "A")[-1] == 20, "the new mapping's word, by the process that runs")
     assert quantities(lane, "A")[:2] == [5, 6]
-    assert not {Decimal(10), Decimal(7)} & set(quantities(lane, "A")), "no row by the old mapping after the switch"
+    assert Decimal(7) not in quantities(lane, "A")
     lane.await_(lambda: quantities(lane, "B") == [7, 14], "what did not change, restated")
     lane.kill()
     lane.start()
@@ -82,37 +80,38 @@ def test_another_mapping_counts_from_its_switch_in_the_log(lane: Lane) -> None:
     lane.audit()
 
 
-def test_a_worker_with_unapplied_files_waits_and_says_so(lane: Lane) -> None:
+def test_a_worker_with_unapplied_files_goes_on_by_what_was_applied(lane: Lane) -> None:
     lane.kill()
     lane.write("postings.sql", DOUBLED)
     lane.execute("UPDATE erp.stock SET quantity = 6 WHERE sku = 'A'")
     lane.start()
     waits = lane.await_exception("mapping-not-applied")
     assert "source apply" in (waits.action or "")
-    assert quantities(lane, "A") == [5], "the old state is not mixed with the new mapping"
+    lane.await_(lambda: quantities(lane, "A") == [5, 6], "the old mapping's word")
     lane.run("apply", lane.name)
     lane.audit()
-    lane.await_(lambda: quantities(lane, "A") == [5, 12], "the new mapping's word")
+    lane.await_(lambda: quantities(lane, "A") == [5, 6, 12], "the new mapping's word")
     lane.await_(lambda: not lane.exceptions(), "the end of the exception")
 
 
-def test_a_mapping_that_needs_a_new_column_waits_for_its_snapshot(lane: Lane) -> None:
+def test_the_mapping_before_serves_until_a_new_column_is_read(lane: Lane) -> None:
     lane.execute("ALTER TABLE erp.stock ADD COLUMN kept numeric(12, 3) DEFAULT 1 NOT NULL")
     lane.execute("UPDATE erp.stock SET quantity = 6 WHERE sku = 'A'")
     lane.await_(lambda: quantities(lane, "A") == [5, 6], "a column more is nothing to the mapping")
     lane.write("postings.sql", DOUBLED.replace("s.quantity * 2", "s.quantity - s.kept"))
     assert lane.made.run("apply", lane.name).exit_code == EXIT_INVALID, "catalog.json does not know the column"
     assert lane.made.run("inspect", lane.name).exit_code == EXIT_DIFFERENCES
-    lane.run("apply", lane.name)
-    assert lane.ended() == EXIT_FAIL_STOP
-    lane.start()
-    lane.await_exception("snapshot-required")
+    applied = lane.run("apply", lane.name)
+    assert "read anew for their columns" in applied.text.replace("\n", " ")
     lane.execute("UPDATE erp.stock SET quantity = 8 WHERE sku = 'A'")
-    lane.run("resnapshot", lane.name)
     lane.audit()
     lane.await_(lambda: not lane.exceptions(), "the end of the exceptions")
     lane.await_(lambda: quantities(lane, "A")[-1] == 7, "the new mapping's word")
-    assert quantities(lane, "A") == [5, 6, 7]
+    assert quantities(lane, "A")[:2] == [5, 6]
+    lane.kill()
+    lane.start()
+    lane.execute("UPDATE erp.stock SET kept = 3 WHERE sku = 'A'")
+    lane.audit()
 
 
 def test_drift_in_a_used_column_is_refused(lane: Lane) -> None:
