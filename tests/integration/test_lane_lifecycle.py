@@ -16,7 +16,7 @@ from confluent_kafka import OFFSET_END, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from onhand.stack.local import settings_environment
-from schemas.errors import EXIT_DIFFERENCES, EXIT_FAIL_STOP, EXIT_INVALID
+from schemas.errors import EXIT_DIFFERENCES, EXIT_INVALID
 from schemas.messages import BalanceMessage
 from schemas.records import Atp, Bucket
 from streams.agents.runtime.marker import changelog_topic
@@ -102,7 +102,7 @@ def test_the_mapping_before_serves_until_a_new_column_is_read(lane: Lane) -> Non
     assert lane.made.run("apply", lane.name).exit_code == EXIT_INVALID, "catalog.json does not know the column"
     assert lane.made.run("inspect", lane.name).exit_code == EXIT_DIFFERENCES
     applied = lane.run("apply", lane.name)
-    assert "read anew for their columns" in applied.text.replace("\n", " ")
+    assert "read anew for their columns" in applied.replace("\n", " ")
     lane.execute("UPDATE erp.stock SET quantity = 8 WHERE sku = 'A'")
     lane.audit()
     lane.await_(lambda: not lane.exceptions(), "the end of the exceptions")
