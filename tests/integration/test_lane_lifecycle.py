@@ -104,10 +104,10 @@ def test_the_mapping_before_serves_until_a_new_column_is_read(lane: Lane) -> Non
     applied = lane.run("apply", lane.name)
     assert "read anew for their columns" in applied.replace("\n", " ")
     lane.execute("UPDATE erp.stock SET quantity = 8 WHERE sku = 'A'")
-    lane.audit()
-    lane.await_(lambda: not lane.exceptions(), "the end of the exceptions")
     lane.await_(lambda: quantities(lane, "A")[-1] == 7, "the new mapping's word")
     assert quantities(lane, "A")[:2] == [5, 6]
+    lane.await_(lambda: not lane.exceptions(), "the end of the exceptions")
+    lane.audit()
     lane.kill()
     lane.start()
     lane.execute("UPDATE erp.stock SET kept = 3 WHERE sku = 'A'")
