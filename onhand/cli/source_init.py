@@ -18,7 +18,7 @@ from schemas.errors import EXIT_OK, InvalidInput
 from streams.connect.folder import NAME, source_names
 from streams.connect.init.catalogue_file import QUERIES, read_file
 from streams.connect.init.connector import NAMES
-from streams.connect.init.propose import Ask, Proposal, from_ready, propose
+from streams.connect.init.propose import CONNECTOR, Ask, Proposal, from_ready, propose, recaptured
 from streams.connect.init.ready import FITS, MENTIONED
 from streams.connect.init.survey import KINDS, Survey, parse_dsn, survey
 from streams.connect.preflight import Target
@@ -38,6 +38,7 @@ SHOWN = 3
     "--catalogue", type=click.Path(path_type=Path), help="Result of --query, as CSV, instead of a connection."
 )
 @click.option("--query", is_flag=True, help="Print the catalogue query for --kind sqlserver or oracle, and stop.")
+@click.option("--tables", is_flag=True, help="Only write table.include.list anew, from the SQL as it is now, and stop.")
 @click.option(
     "--without-write", is_flag=True, help="The connector's user may write nothing (`source grants` says more)."
 )
@@ -52,6 +53,7 @@ def init(
     ready: str | None,
     catalogue: Path | None,
     query: bool,
+    tables: bool,
     without_write: bool,
     force: bool,
     as_json: bool,
@@ -63,6 +65,7 @@ def init(
       onhand source init erp --dsn 'postgresql://reader:${env:ERP_PASSWORD}@erp.example:5432/erp'
       onhand source grants erp        what the DBA must run
       onhand source init erp --dsn … --from odoo --force
+      onhand source init erp --tables        after the SQL was changed: capture what it reads
 
     The database is only read, nothing is asked, and nothing is overwritten without --force.  SQL Server and Oracle
     need no connection: run what `--kind oracle --query` prints, save it as CSV, and give it with --catalogue.
@@ -74,6 +77,9 @@ def init(
         raise InvalidInput(f"{name}: a source is named by small letters, digits, _ and -, from a letter, at most 48")
     settings = load_settings()
     folder = settings.connect_configs / name
+    if tables:
+        _recapture(name, folder, as_json)
+        return
     found = _surveyed(settings, dsn, kind, schema, catalogue)
     ask = Ask(
         name=name,
@@ -93,6 +99,16 @@ def init(
     else:
         _show(name, found, proposal, written, ready)
     raise SystemExit(EXIT_OK)
+
+
+def _recapture(name: str, folder: Path, as_json: bool) -> None:
+    text, read = recaptured(folder)
+    _put(folder / CONNECTOR, text)
+    if as_json:
+        show_json({"source": name, "tables": read})
+        return
+    click.echo(f"{name}: {CONNECTOR} captures {', '.join(read)}")
+    click.echo(f"next: `onhand source grants {name}`, `onhand source inspect {name}`, `onhand source apply {name}`")
 
 
 def _query(kind: str | None, as_json: bool) -> str:
@@ -138,12 +154,16 @@ def _written(folder: Path, proposal: Proposal, force: bool) -> list[str]:
             f"{folder}: {', '.join(there)} {'is' if len(there) == 1 else 'are'} there already; --force writes over"
         )
     for path, text in proposal.files.items():
-        place = folder / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = place.with_name(f".{place.name}.new")
-        unfinished.write_text(text, encoding="utf-8")
-        os.replace(unfinished, place)
+        _put(folder / path, text)
     return list(proposal.files)
+
+
+def _put(place: Path, text: str) -> None:
+    """Whole or not at all."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = place.with_name(f".{place.name}.new")
+    unfinished.write_text(text, encoding="utf-8")
+    os.replace(unfinished, place)
 
 
 def _rows(proposal: Proposal, most: int | None) -> Iterator[dict[str, Any]]:

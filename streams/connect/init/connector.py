@@ -97,7 +97,7 @@ def connector(wanted: Wanted) -> dict[str, str]:
         "database.user": wanted.user,
         "database.password": f"${{file:${{onhand:secrets}}/{name}.properties:password}}",
         **_of_kind(wanted),
-        "table.include.list": include_list(wanted),
+        "table.include.list": include_list(schema, wanted.tables, writes=wanted.writes),
         "heartbeat.interval.ms": "1000",
         "notification.sink.topic.name": f"{name}.notifications",
         "transforms.one.replacement": log_topic(name),
@@ -109,10 +109,10 @@ def connector(wanted: Wanted) -> dict[str, str]:
     return config
 
 
-def include_list(wanted: Wanted) -> str:
+def include_list(schema: str, tables: Sequence[str], *, writes: bool) -> str:
     """One expression a table: a snapshot reads them in the order of the list."""
-    own = (HEARTBEAT, SIGNAL) if wanted.writes else ()
-    return ",".join(f"{_pattern(wanted.schema)}\\.{_pattern(table)}" for table in (*wanted.tables, *own))
+    own = (HEARTBEAT, SIGNAL) if writes else ()
+    return ",".join(f"{_pattern(schema)}\\.{_pattern(table)}" for table in (*tables, *own))
 
 
 def heartbeat_statement(kind: str, schema: str) -> str:

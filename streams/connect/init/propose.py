@@ -14,10 +14,10 @@ from sqlglot import exp
 from schemas.errors import InvalidInput
 from streams.connect.init import companies as repeating
 from streams.connect.init.candidates import Candidate, Finder, Role, status_columns
-from streams.connect.init.connector import Wanted, connector_text
+from streams.connect.init.connector import Wanted, connector_text, include_list
 from streams.connect.init.ready import FOLDER, Fit, companies_of, fits, selects
 from streams.connect.init.skeleton import Skeleton, Writer
-from streams.connect.init.survey import Survey, with_codes
+from streams.connect.init.survey import Survey, codes_twice, with_codes
 from streams.core.mapping import catalogue as catalogues
 from streams.core.mapping import source as sources
 from streams.core.mapping.catalogue import Catalogue
@@ -58,6 +58,8 @@ def propose(survey: Survey, ask: Ask, root: Path) -> Proposal:
     notes = list(survey.notes)
     if survey.kind in ("postgres", "mariadb") and not companies and survey.at.host:
         survey = with_codes(survey, list(status_columns(found)))
+        twice = codes_twice(survey, _codes(found))
+        notes += [f"{line}: its rows would share a sku or a location" for line in twice]
     skeleton = Writer(Finder(one_of_each), found, repeating.VARIABLE if companies else "").write()
     if not skeleton.files:
         notes.append(f"no table of {survey.schema} looks like stock or orders: write postings.sql yourself")
@@ -174,6 +176,28 @@ def joined_first(joins: Mapping[str, set[str]]) -> tuple[str, ...]:
     return tuple(ordered)
 
 
+def recaptured(folder: Path) -> tuple[str, list[str]]:
+    """connector.json whose table.include.list is what the folder's SQL reads now, and those tables.
+
+    Raises InvalidInput when the SQL or connector.json is not understood.
+    """
+    source = load_source(folder / sources.FILE)
+    path = folder / CONNECTOR
+    try:
+        config: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise InvalidInput(f"{path}: {error}; `onhand source init` writes one") from None
+    joins: dict[str, set[str]] = {}
+    for file in sorted(folder.glob("*.sql")):
+        for name, joined in tables_of(file.read_text(), source).items():
+            joins.setdefault(name, set()).update(joined)
+    if not joins:
+        raise InvalidInput(f"{folder}: no .sql file reads a table: write postings.sql, or another output")
+    tables = joined_first(joins)
+    config["table.include.list"] = include_list(source.schema_, tables, writes=source.writes)
+    return json.dumps(config, indent=2, ensure_ascii=False) + "\n", list(tables)
+
+
 def requalified(text: str, before: str, after: str) -> str:
     """The SQL with another schema in front of its tables."""
     if before == after:
@@ -221,6 +245,17 @@ def _part(whole: Catalogue, tables: Collection[str]) -> Catalogue:
     used = {column.collation for table in part.values() for column in table.columns.values()}
     folds = {name: fold for name, fold in whole.folds.items() if name in used | {catalogues.SESSION_COLLATION}}
     return Catalogue(kind=whole.kind, schema=whole.schema, tables=part, folds=folds)
+
+
+def _codes(found: Mapping[Role, Sequence[Candidate]]) -> list[tuple[str, str]]:
+    """Codes that become skus and locations and that no unique key holds."""
+    codes = []
+    for role in (Role.ITEM, Role.LOCATION):
+        for one in found[role][:1]:
+            column = one.columns.get("code") or one.columns.get("key")
+            if column is not None and (column.name,) not in one.table.unique:
+                codes.append((one.name, column.name))
+    return codes
 
 
 def _without_key(catalogue: Catalogue, tables: Sequence[str]) -> list[str]:

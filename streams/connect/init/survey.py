@@ -1,6 +1,6 @@
 """What a database says of itself before anything of onhand's is there: tables, keys, sizes, names that are taken.
 
-Only the catalogue is read, and of a status column the codes that occur; no table is scanned beyond that.
+The catalogue is read, and of a few columns of at most 200,000 rows which codes occur, and whether one occurs twice.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import zoneinfo
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
@@ -22,6 +22,7 @@ from schemas.secrets import REFERENCE, resolve
 from streams.connect import preflight_mariadb, preflight_postgres
 from streams.connect.catalogue import read_catalogue, session
 from streams.connect.preflight import Target
+from streams.connect.statements import quoted
 from streams.core.mapping.catalogue import Catalogue
 
 KINDS = {
@@ -36,6 +37,8 @@ KINDS = {
 PORTS = {"postgres": 5432, "mariadb": 3306, "sqlserver": 1433, "oracle": 1521}
 MAX_CODES = 40
 """A column with more different values is no status."""
+MAX_LOOKED_AT = 200_000
+"""Rows that are looked at for the values of a column."""
 _SYSTEM_SCHEMAS = ("information_schema", "mysql", "performance_schema", "sys", "pg_catalog", "pg_toast")
 
 _FOREIGN_POSTGRES = """
@@ -59,7 +62,9 @@ SELECT table_name AS 'table', referenced_table_name AS target,
 """
 
 _ROWS_POSTGRES = """
-SELECT c.relname AS table, greatest(c.reltuples, coalesce(s.n_live_tup, 0))::bigint AS rows
+SELECT c.relname AS table,
+       CASE WHEN greatest(c.reltuples, s.n_live_tup) > 0 THEN greatest(c.reltuples, s.n_live_tup)::bigint
+            WHEN c.relkind = 'r' AND pg_relation_size(c.oid) = 0 THEN 0 END AS rows
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
  WHERE n.nspname = %s AND c.relkind IN ('r', 'p')
 """
@@ -144,15 +149,31 @@ def with_codes(found: Survey, columns: Sequence[tuple[str, str]]) -> Survey:
     """The same, knowing which codes occur in these columns (table, column); big tables are sampled."""
     codes: dict[tuple[str, str], tuple[str, ...]] = {}
     with session(found.kind, _in_schema(found)) as cursor:
-        mark = '"' if found.kind == "postgres" else "`"
         for table, column in columns:
-            place = ".".join(f"{mark}{name}{mark}" for name in (found.schema, table))
-            inner = f"SELECT {mark}{column}{mark} AS c FROM {place} LIMIT 200000"
+            place = f"{quoted(found.kind, found.schema)}.{quoted(found.kind, table)}"
+            inner = f"SELECT {quoted(found.kind, column)} AS c FROM {place} LIMIT {MAX_LOOKED_AT}"
             cursor.execute(f"SELECT DISTINCT c FROM ({inner}) AS t WHERE c IS NOT NULL LIMIT {MAX_CODES + 1}")
             values = sorted(str(row[0]).strip() for row in cursor.fetchall())
             if len(values) <= MAX_CODES:
                 codes[table, column] = tuple(values)
-    return Survey(**{**{name: getattr(found, name) for name in Survey.__slots__}, "codes": codes})
+    return replace(found, codes=codes)
+
+
+def codes_twice(found: Survey, columns: Sequence[tuple[str, str]]) -> list[str]:
+    """Which of these columns (table, column) hold a value twice, a line each; too big tables are left out."""
+    lines = []
+    with session(found.kind, _in_schema(found)) as cursor:
+        for table, column in columns:
+            if found.rows.get(table, 0) > MAX_LOOKED_AT:
+                continue
+            name = quoted(found.kind, column)
+            place = f"{quoted(found.kind, found.schema)}.{quoted(found.kind, table)}"
+            grouped = f"WHERE {name} IS NOT NULL GROUP BY {name} HAVING COUNT(*) > 1"
+            cursor.execute(f"SELECT {name}, COUNT(*) FROM {place} {grouped} LIMIT 1")
+            row = cursor.fetchone()
+            if row is not None:
+                lines.append(f"{table}.{column} is no key: {row[1]} rows have {str(row[0]).strip()!r}")
+    return lines
 
 
 def _in_schema(found: Survey) -> Target:
@@ -177,7 +198,9 @@ def _postgres(at: Target, schema: str | None) -> Survey:
             ForeignKey(row["table"], tuple(row["columns"]), row["target"], tuple(row["target_columns"]))
             for row in database.execute(_FOREIGN_POSTGRES, [schema])
         )
-        rows = {row["table"]: row["rows"] for row in database.execute(_ROWS_POSTGRES, [schema]) if row["rows"] >= 0}
+        rows = {
+            row["table"]: row["rows"] for row in database.execute(_ROWS_POSTGRES, [schema]) if row["rows"] is not None
+        }
         taken = {row["name"] for row in database.execute("SELECT slot_name::text AS name FROM pg_replication_slots")}
         taken |= {row["name"] for row in database.execute("SELECT pubname::text AS name FROM pg_publication")}
         zone = database.execute(sql.SQL("SELECT current_setting('TimeZone') AS zone")).fetchone()

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from onhand.cli.main import onhand
-from schemas.errors import InvalidInput
+from schemas.errors import EnvironmentFault, InvalidInput
 from streams.connect.findings import errors
 from streams.connect.folder import read_source
 from streams.connect.init.candidates import Finder, Role, best, plain_names
@@ -228,6 +228,31 @@ def test_a_password_is_resolved_and_never_repeated(monkeypatch: pytest.MonkeyPat
         with pytest.raises(InvalidInput) as refused:
             parse_dsn(wrong)
         assert "heim" not in str(refused.value)
+
+
+def test_the_include_list_follows_the_sql(tmp_path: Path) -> None:
+    shutil.copytree(CONFIGS / "erp", tmp_path / "connect-configs" / "erp")
+    folder = tmp_path / "connect-configs" / "erp"
+    for path in folder.glob("*.sql"):
+        path.unlink()
+    (folder / "postings.sql").write_text("SELECT i.a AS sku FROM erp.stock s JOIN erp.item i ON i.id = s.item")
+    before = json.loads((folder / "connector.json").read_text())
+    environment = {"ONHAND_PROJECT_DIR": str(tmp_path), "ONHAND_DATA_DIR": str(tmp_path / "data")}
+    answer = CliRunner().invoke(onhand, ["source", "init", "erp", "--tables", "--json"], env=environment)
+    assert json.loads(answer.stdout)["tables"] == ["item", "stock"]
+    after = json.loads((folder / "connector.json").read_text())
+    assert after.pop("table.include.list") == (r"erp\.item,erp\.stock,erp\.onhand_heartbeat,erp\.onhand_signal")
+    before.pop("table.include.list")
+    assert after == before
+
+
+def test_a_database_that_does_not_answer_is_exit_3_and_no_password(tmp_path: Path) -> None:
+    for kind in ("postgresql", "mariadb"):
+        words = ["source", "init", "x", "--dsn", f"{kind}://u:geheim@127.0.0.1:1/d"]
+        answer = CliRunner().invoke(onhand, words, env={"ONHAND_PROJECT_DIR": str(tmp_path)})
+        assert isinstance(answer.exception, EnvironmentFault)
+        assert "geheim" not in f"{answer.output}{answer.exception}"
+        assert "127.0.0.1:1" in str(answer.exception)
 
 
 def catalogue_csv(delimiter: str = ",") -> str:
