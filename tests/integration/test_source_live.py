@@ -98,8 +98,9 @@ def filled(request: pytest.FixtureRequest, databases: RunningStack) -> Iterator[
             rows.run(f"CREATE TABLE {table} ({columns.format(stamp=stamp)})")
         rows.insert("place", [("W1", "Hamburg, Anna Blume", "Europe/Berlin"), ("W2", None, "UTC")])
         rows.insert("item", [(n, f"A{n:03}", "W1" if n % 2 else "W2") for n in range(1, 40)])
+        rows.run("INSERT INTO item VALUES (41, '~x', 'W1')")
         stock = [(n // 10, f"k{n % 10}", 1 + n % 40, n - 3, "held" if n % 7 == 0 else "free") for n in range(300)]
-        rows.insert("stock", stock)
+        rows.insert("stock", [*stock, (99, "k0", 41, 5, "free")])
         people = [(n, f"Person {n}", f"p{n}@example.org", 3 if n == 5 else 1 + n % 2) for n in range(1, 20)]
         rows.insert("sale", [(*one, "2026-11-24 10:00:00.25") for one in people])
         with server(kind, at, schema_of(kind, at)) as there:
@@ -132,7 +133,7 @@ def test_all_live_rows_are_tried_and_everything_odd_is_told(shop: Shop) -> None:
     tables = {one["table"].rpartition(".")[2]: one for one in told["tables"]}
     stock = tables["stock"]
     # WHERE of the driving table comes first: a held row or one of zero yields nothing, whether it joins or not
-    assert (stock["rows"], stock["whole"], stock["unmappable"]) == (300, True, 0)
+    assert (stock["rows"], stock["whole"], stock["unmappable"]) == (301, True, 1)
     held, waiting = {n for n in range(300) if n % 7 == 0}, {n for n in range(300) if n % 40 == 39}
     assert stock["nothing"] == len(held) + 1
     assert stock["waiting"] == len(waiting - held)
@@ -140,9 +141,12 @@ def test_all_live_rows_are_tried_and_everything_odd_is_told(shop: Shop) -> None:
     fallen = {one["condition"]: one["rows"] for one in told["nothing"]}
     assert sorted(fallen.values()) == [1, stock["nothing"] - 1]
     assert {one["place"] for one in told["nothing"]} == {"postings.sql:4", "postings.sql:5"}
-    (parked,) = told["parked"]
-    assert (parked["code"], parked["rows"]) == ("lookup-missing", stock["waiting"])
-    assert parked["examples"][0].startswith("40 (of stock [3,")
+    missing, bad = told["parked"]
+    assert (missing["code"], missing["rows"]) == ("lookup-missing", stock["waiting"])
+    assert missing["examples"][0].startswith("40 (of stock [3,")
+    assert (bad["code"], bad["rows"]) == ("row-unmappable", 1)
+    assert bad["why"] == "postings.sql:2:8: sku … begins with ~, which is onhand's own"
+    assert bad["examples"][0].startswith("stock [99,\"k0\"]: postings.sql:2:8: sku '~x'")
     (status,) = told["statuses"]
     assert (status["file"], status["column"], status["code"], status["rows"]) == ("orders", "execution_status", "3", 1)
     assert status["examples"] == ["sale [5]"]
@@ -153,11 +157,11 @@ def test_all_live_rows_are_tried_and_everything_odd_is_told(shop: Shop) -> None:
 
 
 def test_a_sample_takes_the_ends_of_a_table_and_one_file_alone(shop: Shop) -> None:
-    code, told = shop.tried("--rows", "20", "--file", "postings.sql")
+    code, told = shop.tried("--rows", "20", "--file", "postings.sql")  # of the newest, one cannot be mapped
     assert {one["file"] for one in told["files"]} == {"postings"}
     (stock,) = told["tables"]
-    assert (stock["rows"], stock["whole"]) == (20, False)
-    assert code == EXIT_OK
+    assert (stock["rows"], stock["whole"], stock["unmappable"]) == (20, False, 1)
+    assert code == EXIT_DIFFERENCES
     code, text = shop.run("try", "shop", "--file", "nothing.sql")
     assert (code, "has no nothing.sql" in text) == (2, True)
 

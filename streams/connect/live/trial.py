@@ -29,7 +29,8 @@ EXAMPLES = 3
 SIEVED = 2_000
 """Rows a table that yield nothing and are asked why."""
 _VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|\b[+-]?\d[\d.,:T-]*\b|\[[^]]*\]")
-_PARTS = {"header": "orders", "line": "order_lines", "shipment": "shipments"}
+_PLACE = re.compile(r"(\S+\.sql:\d+:\d+: )?(.*)", re.DOTALL)
+"""Of a row error: where in the SQL, and what."""
 
 
 @dataclass
@@ -211,7 +212,8 @@ def _evaluate(
 
 
 def _park(trial: Trial, table: CompiledTable, error: RowError, example: Callable[[], str]) -> None:
-    trial.parked[table.name, error.code, _VALUE.sub("…", str(error))].add(example)
+    at, message = _PLACE.fullmatch(str(error)).groups()  # type: ignore[union-attr]
+    trial.parked[table.name, error.code, (at or "") + _VALUE.sub("…", message)].add(example)
 
 
 def _wait(trial: Trial, table: CompiledTable, found: Found, lookups: LiveLookups) -> None:
