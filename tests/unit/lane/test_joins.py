@@ -270,3 +270,30 @@ def test_rows_that_join_many_share_no_unit_that_cannot_hold_them(monkeypatch: py
     units = [sum(len(key) + len(value or b"") for key, value in made) for made in batches]
     row = max(len(value) for key, value in lane.runtime.state().items() if key[:7] == b"rs.line")
     assert max(units) < 20_000 + 6 * row
+
+
+def test_a_key_column_that_changes_its_type_is_told_and_other_tables_go_on() -> None:
+    lane = lane_of(postings=STOCK)
+    start(lane, item=rows("item", (1, "A")), stock=rows("stock", (1, 1, 0, "5"), (2, 1, 0, "6")))
+    assert change(lane, ("u", "stock", "1", 1, 0, "50"), ("u", "item", 1, "B")) == {("B", "W"): "11"}
+    ((identity, record),) = lane.exceptions().items()
+    assert identity.startswith("lane/toy/key-undecodable/")
+    assert "s.stock" in record.detail
+    received = lane.received()
+    assert received.progress is not None
+    assert received.progress.uncertain
+    assert change(lane, ("u", "stock", 2, 1, 0, "7")) == {("B", "W"): "12"}
+
+
+def test_a_cycle_of_lookup_rows_ends() -> None:
+    sql = """SELECT COALESCE(q.code, p.code, i.code) AS sku, 'W' AS location, 'on_hand' AS bucket,
+                    s.quantity AS quantity
+               FROM stock s JOIN item i ON i.id = s.item LEFT JOIN part r ON r.id = i.id
+               LEFT JOIN item p ON p.id = r.item LEFT JOIN part t ON t.id = p.id LEFT JOIN item q ON q.id = t.item"""
+    lane = lane_of(postings=sql)
+    items, parents = rows("item", (1, "A"), (2, "B")), rows("part", (1, 0, 2, "1"), (2, 0, 1, "1"))
+    start(lane, item=items, part=parents, stock=rows("stock", (1, 1, 0, "5"), (2, 2, 0, "7")))
+    assert balances(lane.received()) == {("A", "W"): "5", ("B", "W"): "7"}
+    assert change(lane, ("u", "item", 1, "C")) == {("C", "W"): "5", ("B", "W"): "7"}
+    assert change(lane, ("u", "part", 2, 0, 2, "1")) == {("B", "W"): "12"}
+    assert change(lane, ("d", "part", 1), ("u", "item", 2, "D")) == {("C", "W"): "5", ("D", "W"): "7"}
