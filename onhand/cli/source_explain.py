@@ -123,6 +123,9 @@ def _show_promise(document: dict[str, Any]) -> None:
             click.echo(f"  at {at['location']}: {at['words']}")
         made = _instant(promise["stamps"].get("promised_us"))
         click.echo("; ".join([f"version {promise['version']}, made {made} because of {promise['cause']}", *doubts]))
+        for part in (promise["kit"] or {}).get("components", ()):
+            makeable = "no limit" if part["makeable"] is None else f"enough for {part['makeable']}"
+            click.echo(f"  a kit holds {part['quantity']} of {part['sku']}: {makeable}")
     position = document["position"]
     if position is not None and position["lines"]:
         click.echo()

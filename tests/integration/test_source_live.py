@@ -97,7 +97,8 @@ def filled(request: pytest.FixtureRequest, databases: RunningStack) -> Iterator[
             stamp = "timestamp" if kind == "postgres" else "datetime(6)"
             rows.run(f"CREATE TABLE {table} ({columns.format(stamp=stamp)})")
         rows.insert("place", [("W1", "Hamburg, Anna Blume", "Europe/Berlin"), ("W2", None, "UTC")])
-        rows.insert("item", [(n, f"A{n:03}", "W1" if n % 2 else "W2") for n in range(1, 40)])
+        second = "w2" if kind == "mariadb" else "W2"  # equal to the key by the collation of MariaDB alone
+        rows.insert("item", [(n, f"A{n:03}", "W1" if n % 2 else second) for n in range(1, 40)])
         rows.run("INSERT INTO item VALUES (41, '~x', 'W1')")
         stock = [(n // 10, f"k{n % 10}", 1 + n % 40, n - 3, "held" if n % 7 == 0 else "free") for n in range(300)]
         rows.insert("stock", [*stock, (99, "k0", 41, 5, "free")])

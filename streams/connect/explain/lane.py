@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from schemas.errors import Fatal
+from schemas.errors import Fatal, InvalidInput
 from streams.core.lane.applied import TEXT
 from streams.core.lane.keys import (
     ZERO,
@@ -130,7 +130,10 @@ class LaneState:
         if folder is not None and folder.fingerprint == self.memo.mapping:
             return folder
         kept = self._view.get(TEXT)
-        found = None if kept is None else compile_text(kept)
+        try:
+            found = None if kept is None else compile_text(kept)
+        except InvalidInput:
+            return None  # kept by another release
         return found if found is not None and found.fingerprint == self.memo.mapping else None
 
     def balances(self, sku: str) -> list[HeldBalance]:

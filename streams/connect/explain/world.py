@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -51,10 +52,11 @@ class World:
     def exceptions(self, subject: str) -> list[dict[str, Any]]:
         """Open exceptions about a sku or an order."""
         found = self.canonical.about(EXCEPTION_TOPIC, subject)
+        named = re.compile(rf"(?<![\w-]){re.escape(subject)}(?![\w-])")
         return [
             {"id": one.id, "code": one.code, "detail": one.detail, "action": one.action}
             for one in found
-            if isinstance(one, ExceptionRecord) and one.status is ExceptionStatus.OPEN and subject in one.subject
+            if isinstance(one, ExceptionRecord) and one.status is ExceptionStatus.OPEN and named.search(one.subject)
         ]
 
 
