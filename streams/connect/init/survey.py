@@ -150,9 +150,8 @@ def with_codes(found: Survey, columns: Sequence[tuple[str, str]]) -> Survey:
     codes: dict[tuple[str, str], tuple[str, ...]] = {}
     with session(found.kind, _in_schema(found)) as cursor:
         for table, column in columns:
-            place = f"{quoted(found.kind, found.schema)}.{quoted(found.kind, table)}"
-            inner = f"SELECT {quoted(found.kind, column)} AS c FROM {place} LIMIT {MAX_LOOKED_AT}"
-            cursor.execute(f"SELECT DISTINCT c FROM ({inner}) AS t WHERE c IS NOT NULL LIMIT {MAX_CODES + 1}")
+            inner = _some(found, table, column)
+            cursor.execute(f"SELECT DISTINCT c FROM ({inner}) AS t LIMIT {MAX_CODES + 1}")
             values = sorted(str(row[0]).strip() for row in cursor.fetchall())
             if len(values) <= MAX_CODES:
                 codes[table, column] = tuple(values)
@@ -160,20 +159,23 @@ def with_codes(found: Survey, columns: Sequence[tuple[str, str]]) -> Survey:
 
 
 def codes_twice(found: Survey, columns: Sequence[tuple[str, str]]) -> list[str]:
-    """Which of these columns (table, column) hold a value twice, a line each; too big tables are left out."""
+    """Which of these columns (table, column) hold a value twice, a line each; of a big table some rows are looked at."""
     lines = []
     with session(found.kind, _in_schema(found)) as cursor:
         for table, column in columns:
-            if found.rows.get(table, 0) > MAX_LOOKED_AT:
-                continue
-            name = quoted(found.kind, column)
-            place = f"{quoted(found.kind, found.schema)}.{quoted(found.kind, table)}"
-            grouped = f"WHERE {name} IS NOT NULL GROUP BY {name} HAVING COUNT(*) > 1"
-            cursor.execute(f"SELECT {name}, COUNT(*) FROM {place} {grouped} LIMIT 1")
+            inner = _some(found, table, column)
+            cursor.execute(f"SELECT c, COUNT(*) FROM ({inner}) AS t GROUP BY c HAVING COUNT(*) > 1 LIMIT 1")
             row = cursor.fetchone()
             if row is not None:
                 lines.append(f"{table}.{column} is no key: {row[1]} rows have {str(row[0]).strip()!r}")
     return lines
+
+
+def _some(found: Survey, table: str, column: str) -> str:
+    """A query of the values of one column, `c`, of a bounded number of rows."""
+    place = f"{quoted(found.kind, found.schema)}.{quoted(found.kind, table)}"
+    name = quoted(found.kind, column)
+    return f"SELECT {name} AS c FROM {place} WHERE {name} IS NOT NULL LIMIT {MAX_LOOKED_AT}"
 
 
 def _in_schema(found: Survey) -> Target:
