@@ -50,14 +50,29 @@ class Dialect:
     """Functions see the blanks of a CHAR(n)."""
     concat_skips_null: bool = False
     """CONCAT takes NULL for ''."""
+    like_escape: str = "\\"
+    """What takes a meaning from the character behind it in a pattern, without ESCAPE."""
     extremes_skip_null: bool = False
     """GREATEST and LEAST pass NULLs over; elsewhere one NULL makes them NULL."""
     conditions_are_values: bool = True
     """A condition may stand where a value is put out."""
 
     @property
+    def postgres(self) -> bool:
+        return self.kind == "postgres"
+
+    @property
     def mysql_family(self) -> bool:
+        """MariaDB, MySQL."""
         return self.parser == "mysql"
+
+    @property
+    def sqlserver(self) -> bool:
+        return self.kind == "sqlserver"
+
+    @property
+    def oracle(self) -> bool:
+        return self.kind == "oracle"
 
     @property
     def grade(self) -> str:
@@ -99,6 +114,7 @@ SQLSERVER = Dialect(
     cast_decimal=(18, 0),
     folds_text=True,
     char_keeps_blanks=True,
+    like_escape="",
     concat_skips_null=True,
     extremes_skip_null=True,
     conditions_are_values=False,
@@ -113,6 +129,7 @@ ORACLE = Dialect(
     hidden_digits=True,
     empty_is_null=True,
     char_keeps_blanks=True,
+    like_escape="",
     conditions_are_values=False,
 )
 

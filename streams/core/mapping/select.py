@@ -456,7 +456,7 @@ class Select:
         self.program.need(source.table, column.name)
         field_name = source.table.fields[column.name]
         variable = source.used.setdefault(column.name, f"{source.prefix}_{field_name}")
-        return replace(_value_of(source, column), code=variable)
+        return replace(_value_of(source, column, self.expressions.dialect.mysql_family), code=variable)
 
 
 def _same(a: str, b: str, exactly: bool = False) -> bool:
@@ -464,7 +464,7 @@ def _same(a: str, b: str, exactly: bool = False) -> bool:
     return a == b or (not exactly and a.lower() == b.lower())
 
 
-def _value_of(source: Source, column: Column) -> Value:
+def _value_of(source: Source, column: Column, mysql_family: bool = False) -> Value:
     scale = column.scale if column.kind == Kind.EXACT else 0 if column.kind == Kind.INT else None
     return Value(
         "",
@@ -476,6 +476,7 @@ def _value_of(source: Source, column: Column) -> Value:
         padded=column.padded,
         single=column.single,
         size=None if column.digits is None or scale is None else Size(column.digits, scale),
+        bit=column.type == "bit" and mysql_family,
         labels=column.values if column.kind == Kind.ENUM else (),
     )
 

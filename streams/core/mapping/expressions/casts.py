@@ -67,7 +67,7 @@ def _parameters(c: Expressions, e: exp.Expr, to: exp.DataType) -> Parameters:
     if not all(name.isdigit() for name in names):
         c.refuse(e, f"CAST to {to.sql()} is outside the subset")
     text = _TARGETS.get(to.this.name) == Kind.TEXT
-    return [_SQLSERVER_VARCHAR] if c.dialect.runtime == "ms" and text and not names else [int(n) for n in names]
+    return [_SQLSERVER_VARCHAR] if c.dialect.sqlserver and text and not names else [int(n) for n in names]
 
 
 def _converted(c: Expressions, e: exp.Expr, value: Value, to: exp.DataType) -> Value:
@@ -122,8 +122,8 @@ def _sized(c: Expressions, value: Value, parameters: Parameters) -> Value:
             return value
         parameters = list(c.dialect.cast_decimal)
     precision, scale = parameters[0], parameters[1] if len(parameters) > 1 else 0
-    form = f"{c.dialect.runtime}.fit({{0}}, {precision}, {scale})"
-    return c.call(form, Kind.EXACT, value, scale=scale, size=Size(precision, scale))
+    form = f"fit({{0}}, {precision}, {scale})"
+    return c.own(form, Kind.EXACT, value, scale=scale, size=Size(precision, scale))
 
 
 def _int_to_exact(c: Expressions, e: exp.Expr, value: Value, parameters: Parameters) -> Value:
@@ -142,15 +142,15 @@ def _float_to_exact(c: Expressions, e: exp.Expr, value: Value, parameters: Param
 
 
 def _text_to_exact(c: Expressions, e: exp.Expr, value: Value, parameters: Parameters) -> Value:
-    return _sized(c, c.call(f"{c.dialect.runtime}.text_to_number({{0}})", Kind.EXACT, value), parameters)
+    return _sized(c, c.own("text_to_number({0})", Kind.EXACT, value), parameters)
 
 
 def _exact_to_int(c: Expressions, e: exp.Expr, value: Value, parameters: Parameters) -> Value:
-    return c.call(f"{c.dialect.runtime}.to_int({{0}})", Kind.INT, value, scale=0)
+    return c.own("to_int({0})", Kind.INT, value, scale=0)
 
 
 def _text_to_int(c: Expressions, e: exp.Expr, value: Value, parameters: Parameters) -> Value:
-    return c.call(f"{c.dialect.runtime}.text_to_int({{0}})", Kind.INT, value, scale=0)
+    return c.own("text_to_int({0})", Kind.INT, value, scale=0)
 
 
 def _bool_to_int(c: Expressions, e: exp.Expr, value: Value, parameters: Parameters) -> Value:
@@ -172,25 +172,27 @@ def _number_cut(c: Expressions, value: Value, parameters: Parameters) -> Value:
 
 
 def _int_to_text(c: Expressions, e: exp.Expr, value: Value, parameters: Parameters) -> Value:
+    if value.bit:
+        c.refuse(e, f"a BIT becomes bytes in {c.dialect.name}, not digits: CASE WHEN x = 1 THEN '1' ELSE '0' END")
     return _number_cut(c, c.call("str({0})", Kind.TEXT, value), parameters)
 
 
 def _exact_to_text(c: Expressions, e: exp.Expr, value: Value, parameters: Parameters) -> Value:
-    if value.unrounded or (c.dialect.runtime != "pg" and value.scale is None):
+    if value.unrounded or (not c.dialect.postgres and value.scale is None):
         c.refuse(e, "round the number before it becomes text: ROUND(x, n)")
     if c.dialect.sized_numbers and (value.size is None or value.size.scale != value.scale):
         c.refuse(e, "how many digits it shows follows from its type: CAST(x AS decimal(p, s)) first")
-    if c.dialect.runtime == "ora" and value.scale:
+    if c.dialect.oracle and value.scale:
         c.refuse(e, "Oracle writes .5 for 0.5, and no trailing zeros: TO_CHAR of a whole number only")
     form = "both.number_text({0})"
-    if c.dialect.runtime != "pg":
+    if not c.dialect.postgres:
         form = f"both.number_text(both.round_half_up({{0}}, {value.scale}))"
     return _number_cut(c, c.call(form, Kind.TEXT, value), parameters)
 
 
 def _text_to_text(c: Expressions, e: exp.Expr, value: Value, parameters: Parameters) -> Value:
     to = e.args["to"] if isinstance(e, exp.Cast) else e.this
-    if to.this == exp.DType.CHAR and c.dialect.runtime == "pg":
+    if to.this == exp.DType.CHAR and c.dialect.postgres:
         cut = c.call(f"{{0}}[:{parameters[0] if parameters else 1}].rstrip(' ')", Kind.TEXT, value)
         return replace(cut, padded=True)
     return _cut(c, replace(value, padded=False), parameters)
@@ -206,7 +208,7 @@ def _enum_to_text(c: Expressions, e: exp.Expr, value: Value, parameters: Paramet
 
 def _uuid_to_text(c: Expressions, e: exp.Expr, value: Value, parameters: Parameters) -> Value:
     """SQL Server writes it in upper case."""
-    form = "{0}.upper()" if c.dialect.runtime == "ms" else "{0}"
+    form = "{0}.upper()" if c.dialect.sqlserver else "{0}"
     return _number_cut(c, c.call(form, Kind.TEXT, value), parameters)
 
 
@@ -228,7 +230,7 @@ def _date_to_stamp(c: Expressions, e: exp.Expr, value: Value, parameters: Parame
 
 
 def _text_to_date(c: Expressions, e: exp.Expr, value: Value, parameters: Parameters) -> Value:
-    if c.dialect.runtime != "ms":
+    if not c.dialect.sqlserver:
         c.refuse(e, "CAST from text to date is outside the subset: TO_DATE, STR_TO_DATE")
     return c.call("ms.read_date({0})", Kind.DATE, value)
 

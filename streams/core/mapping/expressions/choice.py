@@ -24,7 +24,7 @@ def _case(c: Expressions, e: exp.Case) -> Value:
 
 
 def _if(c: Expressions, e: exp.If) -> Value:
-    if not c.dialect.mysql_family and c.dialect.runtime != "ms":
+    if not c.dialect.mysql_family and not c.dialect.sqlserver:
         c.absent(e, "IF", "CASE WHEN … THEN … ELSE … END")
     return _choose(c, e, [(e.this, e.args["true"])], e.args.get("false"))
 
@@ -89,7 +89,7 @@ def _nullif(c: Expressions, e: exp.Nullif) -> Value:
     test.parent = e
     condition, value = c.true(test), c.value(e.this)
     c.without_blanks(e, value)
-    if isinstance(value.literal, str) and c.dialect.runtime == "pg" and c.value(e.expression).padded:
+    if isinstance(value.literal, str) and c.dialect.postgres and c.value(e.expression).padded:
         value = replace(text_literal(value.literal.rstrip(" ")), padded=True)  # it takes the CHAR type
     return replace(value, code=f"(None if {condition} else {value.code})", nullable=True, atom=False, literal=None)
 

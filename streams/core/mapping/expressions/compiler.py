@@ -213,6 +213,10 @@ class Expressions:
             )
         return Value(code, kind, may_be_null or bool(tests), **known)
 
+    def own(self, form: str, kind: Kind, *values: Value, may_be_null: bool = False, **known: Any) -> Value:
+        """As `call`, of a function that this database alone has, or does in its own way."""
+        return self.call(f"{self.dialect.runtime}.{form}", kind, *values, may_be_null=may_be_null, **known)
+
     # types that several values have together
 
     def common(self, node: exp.Expr, values: list[Value]) -> tuple[Value, list[Value]]:
@@ -244,6 +248,7 @@ class Expressions:
             padded=padded,
             unrounded=any(v.unrounded for v in values),
             size=sizes.of_choice([v.size for v in values if v.kind != Kind.NULL]),
+            bit=any(v.bit for v in values),
         )
         return together, values
 

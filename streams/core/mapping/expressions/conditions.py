@@ -58,7 +58,7 @@ def comparable(
     elif b.kind in MOMENTS and isinstance(a.literal, str) and a.kind == Kind.TEXT:
         a = moment_literal(c, left, a.literal, b.kind)
     a, b = _of_own_type(c, left, a, b), _of_own_type(c, right, b, a)
-    if c.dialect.runtime == "ora" and {a.kind, b.kind} == {Kind.DATE, Kind.STAMP}:
+    if c.dialect.oracle and {a.kind, b.kind} == {Kind.DATE, Kind.STAMP}:
         a, b = _at_midnight(c, a), _at_midnight(c, b)
     if Kind.OTHER in (a.kind, b.kind):
         c.refuse(e, "this column's type is not supported")
@@ -111,11 +111,11 @@ def _numbers_comparable(c: Expressions, e: exp.Expr, a: Value, b: Value) -> None
 
 def moment_literal(c: Expressions, e: exp.Expr, text: str, kind: Kind) -> Value:
     """A text literal as a date or time stamp."""
-    if c.dialect.runtime == "ora" and not isinstance(e, exp.DateStrToDate):
+    if c.dialect.oracle and not isinstance(e, exp.DateStrToDate):
         c.refuse(e, "what a text means as a date follows the session: DATE '2026-11-24', TO_DATE(x, 'YYYY-MM-DD')")
     try:
         if kind == Kind.DATE:
-            compact = c.dialect.runtime == "ms" and len(text) == 8
+            compact = c.dialect.sqlserver and len(text) == 8
             value = semantics.read_date(text, "%Y%m%d" if compact else "%Y-%m-%d")
         elif kind == Kind.STAMP:
             value = dt.datetime.fromisoformat(text).isoformat()
@@ -177,8 +177,7 @@ def _null_safe(c: Expressions, e: exp.NullSafeEQ | exp.NullSafeNEQ, want: bool) 
 
 
 def _like(c: Expressions, e: exp.Like | exp.Escape, want: bool) -> str:
-    escape = "" if c.dialect.runtime in ("ms", "ora") else "\\"
-    node = e
+    escape, node = c.dialect.like_escape, e
     if isinstance(e, exp.Escape):
         node, escape = e.this, e.expression.name
         if len(escape) != 1:
@@ -193,7 +192,7 @@ def _like(c: Expressions, e: exp.Like | exp.Escape, want: bool) -> str:
         c.refuse(e, f"LIKE on {value.kind}: CAST it to text")
     if value.padded and not c.dialect.mysql_family:
         c.refuse(e, "LIKE on a CHAR(n) column sees its blanks: TRIM it first")
-    if c.dialect.runtime == "ms" and (not pattern.endswith("%") or set(pattern) & set("[_ ") or escape):
+    if c.dialect.sqlserver and (not pattern.endswith("%") or set(pattern) & set("[_ ") or escape):
         c.refuse(e, "only patterns of % that end in % are proven here, without [, _ and blanks: LEFT, SUBSTRING, =")
     if c.dialect.folds_text:
         value, pattern = _like_folded(c, e, value, pattern, escape)

@@ -25,7 +25,7 @@ def arithmetic(c: Expressions, e: exp.Expr, sign: str, a: Value, b: Value) -> Va
     if c.dialect.mysql_family:
         name = c.dialect.name
         c.refuse(e, f"a date is a number in {name}'s arithmetic: DATE_ADD(d, INTERVAL n DAY), DATEDIFF(a, b)")
-    if c.dialect.runtime == "ms":
+    if c.dialect.sqlserver:
         c.refuse(e, "a date has no arithmetic in SQL Server: DATEADD(day, n, d), DATEDIFF(day, a, b)")
     if a.kind == b.kind == Kind.DATE and sign == "-":
         return c.call("both.days_between({0}, {1})", Kind.INT, a, b, scale=0)
@@ -46,7 +46,7 @@ def with_interval(c: Expressions, e: exp.Expr, day: exp.Expr, interval: exp.Inte
 
 def _date_add(c: Expressions, e: exp.DateAdd) -> Value:
     amount, unit = e.expression, e.args.get("unit")
-    if c.dialect.runtime == "ms":
+    if c.dialect.sqlserver:
         if unit is None or unit.name.upper() not in _DAYS:
             c.refuse(e, "only DATEADD(day, n, d)")
         return c.call("both.add_days({1}, {0})", Kind.DATE, c.argument(amount, Kind.INT), c.argument(e.this, Kind.DATE))
@@ -68,7 +68,7 @@ def _shifted(c: Expressions, e: exp.Expr, day: exp.Expr, amount: exp.Expr, unit:
 
 
 def _difference(c: Expressions, e: exp.DateDiff) -> Value:
-    if c.dialect.runtime == "ms":
+    if c.dialect.sqlserver:
         unit = e.args.get("unit")
         if unit is None or unit.name.upper() not in _DAYS:
             c.refuse(e, "only DATEDIFF(day, a, b)")
@@ -83,7 +83,7 @@ def _difference(c: Expressions, e: exp.DateDiff) -> Value:
 
 def _date_of(c: Expressions, e: exp.TsOrDsToDate | exp.Date) -> Value:
     if c.dialect.char_keeps_blanks:
-        c.absent(e, "DATE", "TRUNC(d)" if c.dialect.runtime == "ora" else "CAST(d AS date)")
+        c.absent(e, "DATE", "TRUNC(d)" if c.dialect.oracle else "CAST(d AS date)")
     return _day_of(c, e, c.value(e.this))
 
 
@@ -98,7 +98,7 @@ def _extract(c: Expressions, e: exp.Extract) -> Value:
 
 
 def _named_part(c: Expressions, e: exp.Year | exp.Month | exp.Day) -> Value:
-    if c.dialect.runtime not in ("ms", "my"):
+    if not (c.dialect.sqlserver or c.dialect.mysql_family):
         c.absent(e, type(e).__name__.upper(), f"EXTRACT({type(e).__name__.upper()} FROM d)")
     inner = e.this.this if isinstance(e.this, exp.TsOrDsToDate) else e.this  # the parser's own wrapping
     return _part(c, e, type(e).__name__.upper(), c.value(inner))
@@ -108,7 +108,7 @@ def _part(c: Expressions, e: exp.Expr, name: str, value: Value) -> Value:
     part = _PARTS.get(name)
     if part is None or value.kind not in (Kind.DATE, Kind.STAMP):
         c.refuse(e, f"EXTRACT {name} from {value.kind}: only YEAR, MONTH or DAY from a date or time stamp")
-    if c.dialect.runtime == "pg":
+    if c.dialect.postgres:
         return c.call(f"Decimal(int({{0}}{part}))", Kind.EXACT, value, scale=0)
     return c.call(f"int({{0}}{part})", Kind.INT, value, scale=0)
 
@@ -118,7 +118,7 @@ def _part(c: Expressions, e: exp.Expr, name: str, value: Value) -> Value:
 
 def _at_zone(c: Expressions, e: exp.AtTimeZone) -> Value:
     """PostgreSQL: an instant becomes the time stamp of a zone, a time stamp of a zone the instant."""
-    if c.dialect.runtime != "pg":
+    if not c.dialect.postgres:
         c.refuse(e, f"AT TIME ZONE is not proven for {c.dialect.name}: map the column as it is, and say time_zone")
     zone, value = e.args["zone"], c.value(e.this)
     if not zone.is_string or not _known_zone(zone.this):
@@ -150,7 +150,7 @@ def _date_literal(c: Expressions, e: exp.DateStrToDate) -> Value:
 def _from_parts(c: Expressions, e: exp.DateFromParts) -> Value:
     if c.dialect.mysql_family:
         c.refuse(e, f"this is no function of {c.dialect.name}: MAKEDATE or STR_TO_DATE")
-    if c.dialect.runtime == "ora":
+    if c.dialect.oracle:
         c.absent(e, "DATEFROMPARTS", "TO_DATE(TO_CHAR(n), 'YYYYMMDD')")
     return _make_date(c, [e.args["year"], e.args["month"], e.args["day"]])
 
@@ -168,7 +168,7 @@ def _read_date(c: Expressions, e: exp.StrToDate) -> Value:
 
 def _to_char(c: Expressions, e: exp.ToChar) -> Value:
     """Oracle: TO_CHAR of a whole number, or of a date in digits."""
-    if c.dialect.runtime != "ora":
+    if not c.dialect.oracle:
         c.refuse(e, "TO_CHAR is outside the subset here: CAST it")
     value, form = c.value(e.this), e.args.get("format")
     if form is None:
@@ -188,7 +188,7 @@ def _to_char(c: Expressions, e: exp.ToChar) -> Value:
 
 
 def _to_number(c: Expressions, e: exp.ToNumber) -> Value:
-    if c.dialect.runtime != "ora" or e.args.get("format") is not None:
+    if not c.dialect.oracle or e.args.get("format") is not None:
         c.refuse(e, "TO_NUMBER takes one text, in Oracle: CAST it")
     return c.call("ora.text_to_number({0})", Kind.EXACT, c.text(e.this))
 
@@ -203,9 +203,9 @@ def _named(c: Expressions, e: exp.Anonymous) -> Value:
     if name == "MAKEDATE" and c.dialect.mysql_family and count == 2:
         year, day = (c.argument(a, Kind.INT) for a in e.expressions)
         return c.call("my.makedate({0}, {1})", Kind.DATE, year, day, may_be_null=True)
-    if name == "MAKE_DATE" and c.dialect.runtime == "pg" and count == 3:
+    if name == "MAKE_DATE" and c.dialect.postgres and count == 3:
         return _make_date(c, e.expressions)
-    if name == "TRUNC" and c.dialect.runtime == "ora" and count == 1:
+    if name == "TRUNC" and c.dialect.oracle and count == 1:
         value = c.value(e.expressions[0])
         if value.kind in (Kind.DATE, Kind.STAMP):
             return _day_of(c, e, value)

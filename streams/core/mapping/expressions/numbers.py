@@ -61,7 +61,7 @@ def _sum(c: Expressions, e: exp.Add | exp.Sub) -> Value:
     a, b = c.value(e.left), c.value(e.right)
     if MOMENTS & {a.kind, b.kind}:
         return dates.arithmetic(c, e, sign, a, b)
-    if isinstance(e, exp.Add) and Kind.TEXT in (a.kind, b.kind) and c.dialect.runtime == "ms":
+    if isinstance(e, exp.Add) and Kind.TEXT in (a.kind, b.kind) and c.dialect.sqlserver:
         return joined_by_plus(c, e)
     return _computed(c, e, a, b)
 
@@ -107,8 +107,7 @@ def _divide(c: Expressions, e: exp.Div) -> Value:
     _divisor(c, e, b)
     if a.kind == b.kind == Kind.INT and c.dialect.whole_division:
         return c.call("both.int_divide({0}, {1})", Kind.INT, a, b, scale=0, size=a.size)
-    quotient = {"pg": _quotient_postgres, "my": _quotient_mariadb, "ms": _quotient_sqlserver, "ora": _quotient_oracle}
-    return quotient[c.dialect.runtime](c, e, c.exact(e, a), c.exact(e, b))
+    return _QUOTIENTS[c.dialect.runtime](c, e, c.exact(e, a), c.exact(e, b))
 
 
 def _divisor(c: Expressions, e: exp.Binary, b: Value) -> None:
@@ -159,6 +158,9 @@ def _quotient_oracle(c: Expressions, e: exp.Div, a: Value, b: Value) -> Value:
     return c.call("ora.divide({0}, {1})", Kind.EXACT, a, b, scale=scale, unrounded=a.unrounded or tens is None)
 
 
+_QUOTIENTS = {"pg": _quotient_postgres, "my": _quotient_mariadb, "ms": _quotient_sqlserver, "ora": _quotient_oracle}
+
+
 def _whole_divide(c: Expressions, e: exp.IntDiv) -> Value:
     if not c.dialect.mysql_family:
         c.absent(e, "DIV", "integers divide with /" if c.dialect.whole_division else "TRUNC(a / b)")
@@ -181,16 +183,16 @@ def _modulo(c: Expressions, e: exp.Mod) -> Value:
         if not whole:
             c.refuse(e, "MOD of decimals can give a negative zero that MariaDB does not hold equal to zero")
         return _or_null(c, "both.int_modulo", a, b)
-    if c.dialect.runtime != "ora":
+    if not c.dialect.oracle:
         _divisor(c, e, b)
     if whole:
-        module = "ora" if c.dialect.runtime == "ora" else "both"
-        return c.call(f"{module}.int_modulo({{0}}, {{1}})", Kind.INT, a, b, scale=0, size=b.size)
+        form = "ora.int_modulo({0}, {1})" if c.dialect.oracle else "both.int_modulo({0}, {1})"
+        return c.call(form, Kind.INT, a, b, scale=0, size=b.size)
     if c.dialect.sized_numbers:
         c.refuse(e, "% of decimals is not proven here: CAST both to an integer")
     a, b = c.exact(e, a), c.exact(e, b)
     scale = None if a.scale is None or b.scale is None else max(a.scale, b.scale)
-    return c.call(f"{c.dialect.runtime}.modulo({{0}}, {{1}})", Kind.EXACT, a, b, scale=scale)
+    return c.own("modulo({0}, {1})", Kind.EXACT, a, b, scale=scale)
 
 
 # rounding
@@ -222,7 +224,7 @@ def _roundable(c: Expressions, e: exp.Expr, inner: exp.Expr, digits: bool = Fals
     value = c.value(inner)
     if value.kind == Kind.FLOAT:
         c.refuse(e, "rounding a float is not exact: CAST it to numeric or DECIMAL(p, s)")
-    if value.kind == Kind.INT and c.dialect.runtime == "pg" and not digits:
+    if value.kind == Kind.INT and c.dialect.postgres and not digits:
         c.refuse(e, "an integer is whole already, and PostgreSQL makes a float of it here: leave the function out")
     return value
 
@@ -259,6 +261,7 @@ def _extreme(function: str, passing_nulls: str) -> Handler:
             scale=together.scale,
             unrounded=together.unrounded,
             size=together.size,
+            bit=together.bit,
         )
 
     return extreme

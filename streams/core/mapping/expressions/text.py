@@ -22,7 +22,7 @@ def _places(count: int, between: str = ", ") -> str:
 def _pipes(c: Expressions, e: exp.DPipe) -> Value:
     if c.dialect.mysql_family:
         c.refuse(e, f"|| is OR in {c.dialect.name}: CONCAT(a, b)")
-    if c.dialect.runtime == "ms":
+    if c.dialect.sqlserver:
         c.absent(e, "||", "a + b")
     values = [as_text(c, e.left), as_text(c, e.right)]
     if c.dialect.empty_is_null:
@@ -86,24 +86,23 @@ def _substring(c: Expressions, e: exp.Substring) -> Value:
     values = [c.text(e.this), c.argument(e.args["start"], Kind.INT)]
     if e.args.get("length") is not None:
         values.append(c.argument(e.args["length"], Kind.INT))
-    form = f"{c.dialect.runtime}.substring({_places(len(values))})"
-    return c.call(form, Kind.TEXT, *values, may_be_null=c.dialect.empty_is_null)
+    return c.own(f"substring({_places(len(values))})", Kind.TEXT, *values, may_be_null=c.dialect.empty_is_null)
 
 
 def _left(c: Expressions, e: exp.Left | exp.Right) -> Value:
     name = "left" if isinstance(e, exp.Left) else "right"
-    if c.dialect.runtime == "ora":
+    if c.dialect.oracle:
         c.absent(e, name.upper(), "SUBSTR(x, 1, n), SUBSTR(x, -n)")
     text, count = c.text(_unwrapped(c, e.this)), c.argument(e.expression, Kind.INT)
-    return c.call(f"{c.dialect.runtime}.{name}({{0}}, {{1}})", Kind.TEXT, text, count)
+    return c.own(f"{name}({{0}}, {{1}})", Kind.TEXT, text, count)
 
 
 def _pad(c: Expressions, e: exp.Pad) -> Value:
-    if c.dialect.runtime == "ms":
+    if c.dialect.sqlserver:
         c.absent(e, "LPAD", "RIGHT('000' + x, 3)")
     fill = e.args.get("fill_pattern")
     with_text = c.text(fill) if fill is not None else text_literal(" ")
-    module = "both" if c.dialect.runtime == "pg" else c.dialect.runtime
+    module = "both" if c.dialect.postgres else c.dialect.runtime
     form = f"{module}.pad({{0}}, {{1}}, {{2}}, {bool(e.args.get('is_left'))})"
     length = c.argument(e.expression, Kind.INT)
     return c.call(form, Kind.TEXT, as_text(c, e.this), length, with_text, may_be_null=module != "both")
@@ -123,14 +122,14 @@ def _lower(c: Expressions, e: exp.Lower) -> Value:
 def _length(c: Expressions, e: exp.Length) -> Value:
     if e.args.get("binary"):
         c.refuse(e, "LENGTH counts bytes here: CHAR_LENGTH")
-    if c.dialect.runtime == "ms":
+    if c.dialect.sqlserver:
         return c.call("ms.length({0})", Kind.INT, c.argument(_unwrapped(c, e.this), Kind.TEXT), scale=0)
     return c.call("len({0})", Kind.INT, c.text(e.this), scale=0)
 
 
 def _unwrapped(c: Expressions, node: exp.Expr) -> exp.Expr:
     """SQL Server: the parser puts a CAST to TEXT around arguments of LEN, LEFT and RIGHT."""
-    added = c.dialect.runtime == "ms" and isinstance(node, exp.Cast) and node.args["to"].this == exp.DType.TEXT
+    added = c.dialect.sqlserver and isinstance(node, exp.Cast) and node.args["to"].this == exp.DType.TEXT
     return node.this if added else node
 
 
@@ -138,7 +137,7 @@ def _replace(c: Expressions, e: exp.Replace) -> Value:
     text, sought, by = c.text(e.this), c.text(e.expression), e.args.get("replacement")
     if not sought.literal:
         c.refuse(e, "REPLACE takes a literal that is not empty")
-    if c.dialect.runtime == "ms":
+    if c.dialect.sqlserver:
         c.refuse(e, "REPLACE goes by the collation in SQL Server, which is not proven: SUBSTRING, LEFT, RIGHT")
     if by is None and not c.dialect.empty_is_null:
         c.refuse(e, "REPLACE takes three arguments")
@@ -149,7 +148,7 @@ def _replace(c: Expressions, e: exp.Replace) -> Value:
 
 
 def _split_part(c: Expressions, e: exp.SplitPart) -> Value:
-    if c.dialect.runtime != "pg":
+    if not c.dialect.postgres:
         c.absent(e, "SPLIT_PART", "SUBSTRING_INDEX" if c.dialect.mysql_family else "SUBSTRING")
     return c.call(
         "pg.split_part({0}, {1}, {2})",
@@ -162,7 +161,7 @@ def _split_part(c: Expressions, e: exp.SplitPart) -> Value:
 
 def _substring_index(c: Expressions, e: exp.SubstringIndex) -> Value:
     if not c.dialect.mysql_family:
-        c.absent(e, "SUBSTRING_INDEX", "SPLIT_PART" if c.dialect.runtime == "pg" else "SUBSTRING")
+        c.absent(e, "SUBSTRING_INDEX", "SPLIT_PART" if c.dialect.postgres else "SUBSTRING")
     return c.call(
         "my.substring_index({0}, {1}, {2})",
         Kind.TEXT,
@@ -173,7 +172,7 @@ def _substring_index(c: Expressions, e: exp.SubstringIndex) -> Value:
 
 
 def _national(c: Expressions, e: exp.National) -> Value:
-    if c.dialect.runtime not in ("ms", "ora"):
+    if not (c.dialect.sqlserver or c.dialect.oracle):
         c.refuse(e, "write the text without N")
     return c.text_literal(e.name)
 

@@ -40,6 +40,8 @@ class Value:
     """Of a float of four bytes."""
     size: Size | None = None
     """Of its type, where that decides what is computed from it (SQL Server)."""
+    bit: bool = False
+    """A BIT of MariaDB, which is a number but becomes text as bytes."""
     labels: tuple[str, ...] = ()
     """Of an enum."""
 
