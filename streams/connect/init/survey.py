@@ -159,7 +159,7 @@ def with_codes(found: Survey, columns: Sequence[tuple[str, str]]) -> Survey:
 
 
 def codes_twice(found: Survey, columns: Sequence[tuple[str, str]]) -> list[str]:
-    """Which of these columns (table, column) hold a value twice, a line each; of a big table some rows are looked at."""
+    """Which of these columns (table, column) hold a value twice, a line each; of big tables some rows are read."""
     lines = []
     with session(found.kind, _in_schema(found)) as cursor:
         for table, column in columns:
