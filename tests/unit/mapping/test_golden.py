@@ -13,7 +13,7 @@ from streams.core.mapping.model import RowError
 from streams.core.mapping.problems import Refused
 from tests.integration.mapping_support.selects import PlainSelects
 from tests.unit.mapping import golden_oracle, golden_sqlserver
-from tests.unit.mapping.tables import image
+from tests.unit.mapping.tables import FOLD, image
 
 GOLDEN = {"sqlserver": golden_sqlserver, "oracle": golden_oracle}
 
@@ -44,6 +44,31 @@ def same(value: Any, expected: Any) -> bool:
     if isinstance(value, Decimal) and isinstance(expected, str):
         return value == Decimal(expected)
     return bool(value == expected and type(value) is type(expected))
+
+
+@pytest.mark.parametrize(
+    ("collation", "text", "literal", "equal"),
+    [
+        ("utf8mb4_0900_ai_ci", "AB", "ab", 1),
+        ("utf8mb4_0900_ai_ci", "ab ", "ab", 0),
+        ("utf8mb4_0900_bin", "AB", "ab", 0),
+        ("utf8mb4_0900_bin", "ab ", "ab", 0),
+        ("utf8mb4_bin", "ab ", "ab", 1),
+        ("utf8mb4_general_ci", "AB ", "ab", 1),
+    ],
+)
+def test_mysql_is_mariadb_but_for_trailing_blanks_of_0900(collation: str, text: str, literal: str, equal: int) -> None:
+    """dev.mysql.com/doc/refman/8.0/en/char.html: utf8mb4_0900 collations are NO PAD, all others PAD SPACE."""
+    columns = {
+        "id": Column(name="id", type="int", nullable=False),
+        "t": Column(name="t", type="varchar", length=9, collation=collation),
+    }
+    table = Table(name="S.F", columns=columns, primary=("id",), unique=(("id",),))
+    folds = dict.fromkeys(("utf8mb4_0900_ai_ci", "utf8mb4_general_ci"), FOLD)
+    there = Catalogue(kind="mysql", schema="S", tables={"F": table}, folds=folds)
+    selects = PlainSelects(there, f"SELECT id, CASE WHEN t = '{literal}' THEN 1 ELSE 0 END FROM F")
+    of = selects.tables["F"]
+    assert of.evaluate(of.decode(image(id=1, t=text)), ()).outputs == ((1, equal),)
 
 
 ROWS = [(kind, *row) for kind, golden in GOLDEN.items() for row in golden.GOLDEN]
