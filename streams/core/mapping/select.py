@@ -19,6 +19,7 @@ from sqlglot import exp
 from streams.core.mapping import join_keys, problems
 from streams.core.mapping.catalogue import Catalogue, Column, Kind, Table
 from streams.core.mapping.expressions import Expressions, Names, Value, expressions_of
+from streams.core.mapping.expressions.equality import folded
 from streams.core.mapping.expressions.value import Size
 from streams.core.mapping.join_keys import Choice, Declared, conjuncts
 from streams.core.mapping.lines import Line, place_of
@@ -395,7 +396,7 @@ class Select:
                 column = table.columns[name]
                 variable = source.used.setdefault(name, f"l_{table.fields[name]}")
                 value = replace(_value_of(source, column), code=variable)
-                parts.append(of.expressions.folded(None, value, value)[0] if value.kind == Kind.TEXT else value)
+                parts.append(folded(of.expressions, None, value, value)[0] if value.kind == Kind.TEXT else value)
             on = join.args.get("on")
             tests = [
                 of.expressions.true(part)
@@ -432,7 +433,7 @@ class Select:
             problems.refuse(self.file, node, "round the quotient before comparing it: ROUND(a / b, n)")
         if value.kind != target.kind and not (value.kind in numbers and target.kind in numbers):
             problems.refuse(self.file, node, f"{value.kind} joined to {target.kind} column {name}: CAST it")
-        return self.expressions.folded(node, value, target)[0] if value.kind == Kind.TEXT else value
+        return folded(self.expressions, node, value, target)[0] if value.kind == Kind.TEXT else value
 
     # columns
 

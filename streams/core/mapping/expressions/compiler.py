@@ -15,7 +15,6 @@ from typing import Any, NoReturn
 from sqlglot import exp
 
 from streams.core.mapping import (
-    collations,
     problems,
     semantics,
     semantics_mariadb,
@@ -260,58 +259,3 @@ class Expressions:
         if len(found) > 1:
             self.refuse(node, f"mixed collations {', '.join(sorted(found))}")
         return next(iter(found), SESSION_COLLATION if self.dialect.mysql_family else None)
-
-    def folded(self, node: exp.Expr | None, a: Value, b: Value) -> tuple[Value, Value]:
-        """Two texts whose Python equality is SQL's."""
-        if not self.dialect.folds_text and a.padded != b.padded and a.literal is None and b.literal is None:
-            self.refuse(node, "CHAR(n) compared with other text: TRIM it, or CAST the other to char(n)")
-        name, fold = self.fold(node, self.collation(node, a, b))
-        if fold is None and (a.padded or b.padded):  # a literal takes the CHAR type of the other side
-            return _unpadded_literal(a), _unpadded_literal(b)
-        if fold is None:
-            return a, b
-
-        def one(value: Value) -> Value:
-            if isinstance(value.literal, str):
-                return text_literal(fold(value.literal))
-            if value.kind == Kind.NULL:
-                return value
-            return self.call(f"{name}({{0}})", Kind.TEXT, value)
-
-        return one(a), one(b)
-
-    def fold(self, node: exp.Expr | None, collation: str | None) -> tuple[str, Callable[[str], str] | None]:
-        """The name and function that make equal texts equal; no function: texts compare as they are."""
-        if not self.dialect.folds_text:
-            if collation is not None:
-                self.refuse(node, f"collation {collation} is not deterministic: such text cannot be compared here")
-            return "", None
-        if self.dialect.mysql_family:
-            return self._mysql_fold(node, collation)
-        if collation is None:  # text that was computed from numbers, or literals alone
-            return self.names.constant("unpadded", collations.unpadded), collations.unpadded
-        fold = collations.latin1_folder(collation)
-        if fold is None:
-            self.refuse(node, f"collation {collation} is not known here: only Latin1_General and binary ones are")
-        return self.names.constant("fold " + collation, fold), fold
-
-    def _mysql_fold(self, node: exp.Expr | None, collation: str | None) -> tuple[str, Callable[[str], str] | None]:
-        if collation is None or collation == "binary" or collation.endswith(("_nopad_bin", "_0900_bin")):
-            return "", None
-        if collation.endswith("_bin"):
-            return self.names.constant("unpadded", collations.unpadded), collations.unpadded
-        if "_nopad_" in collation:
-            self.refuse(node, f"collation {collation} (NO PAD) is not proven yet: compare under another")
-        table = self.catalogue.folds.get(collation)
-        if table is None:
-            self.refuse(node, f"catalog.json has no weights of collation {collation}: run `onhand source inspect`")
-        fold = collations.folder(table, pads="_0900_" not in collation)
-        return self.names.constant("fold " + collation, fold), fold
-
-
-def _unpadded_literal(value: Value) -> Value:
-    return (
-        replace(value, code=repr(value.literal.rstrip(" ")), literal=value.literal.rstrip(" "))
-        if isinstance(value.literal, str)
-        else value
-    )

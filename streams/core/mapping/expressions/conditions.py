@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from streams.core.mapping import collations, semantics
 from streams.core.mapping.catalogue import SESSION_COLLATION, Kind
+from streams.core.mapping.expressions import equality
 from streams.core.mapping.expressions.compiler import ConditionHandler, Expressions
 from streams.core.mapping.expressions.value import MOMENTS, NUMBERS, Value
 from streams.core.mapping.model import RowError
@@ -74,7 +75,7 @@ def comparable(
     if a.kind == b.kind == Kind.TEXT:
         if ordered and not any(isinstance(v.literal, str) and v.literal.isdigit() for v in (a, b)):
             c.refuse(e, "the order of text depends on its collation: compare with =, IN or digits, or CAST to a number")
-        return c.folded(e, a, b)
+        return equality.folded(c, e, a, b)
     return a, b
 
 
@@ -210,7 +211,7 @@ def _like_folded(c: Expressions, e: exp.Expr, value: Value, pattern: str, escape
     collation = c.collation(e, value)
     if c.dialect.mysql_family and (collation or SESSION_COLLATION).endswith("_bin"):
         return value, pattern
-    name, fold = c.fold(e, collation)
+    name, fold = equality.fold_of(c, e, collation)
     if fold is None:
         return value, pattern
     if c.dialect.mysql_family:  # character by character, whatever a pair of them equals elsewhere
