@@ -50,7 +50,9 @@ def _alone(erp: Rows, wms: Rows, sku: str, today: int, owners: Owners) -> dict[i
         for row in wms[table].values():
             if row["product"] in products:
                 done[table, row[claim]] += row["quantity"]
-    days, open_bins = defaultdict[int, int](int), [row for row in wms["bin"].values() if row["place"] != owners.closed]
+    places = {str(key): row["code"] for key, row in wms["zone"].items()}
+    bins = [(row, places.get(row["place"], row["place"])) for row in wms["bin"].values()]
+    days, open_bins = defaultdict[int, int](int), [row for row, place in bins if place != owners.closed]
     days[today] = sum(row["quantity"] for row in open_bins if row["product"] in products)
     demanded, carts = defaultdict[int, int](int), defaultdict[int, int](int)
     for key, row in erp["line"].items():

@@ -42,6 +42,7 @@ TABLES = {
         "bin": "id:i! product:i place:t quantity:n",
         "pick": "id:i! product:i line:i quantity:n",
         "receipt": "id:i! product:i purchase:i quantity:n",
+        "zone": "id:i! code:t",
     },
 }
 ERP_POSTINGS = """
@@ -57,9 +58,9 @@ UNION ALL
 SELECT i.code, '*', 'reserved', c.quantity, c.until, 'SO-' || c.line FROM cart c JOIN item i ON i.id = c.item
 """
 WMS_POSTINGS = """
-SELECT p.code AS sku, CONCAT('{place}', b.place) AS location, 'on_hand' AS bucket, b.quantity AS quantity,
-       CAST(NULL AS CHAR) AS reference
-  FROM bin b JOIN product p ON p.id = b.product
+SELECT p.code AS sku, CONCAT('{place}', COALESCE(z.code, b.place)) AS location, 'on_hand' AS bucket,
+       b.quantity AS quantity, CAST(NULL AS CHAR) AS reference
+  FROM bin b JOIN product p ON p.id = b.product LEFT JOIN zone z ON z.id = CAST(b.place AS SIGNED)
 UNION ALL
 SELECT p.code, 'W1', 'fulfilled', k.quantity, CONCAT('SO-', k.line) FROM pick k JOIN product p ON p.id = k.product
 UNION ALL
