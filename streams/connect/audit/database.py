@@ -208,17 +208,14 @@ class Reader:
 
     # -- SQL
 
-    def _names(self, table: Table) -> list[str]:
-        return [quoted(name, self._mark) for name in table.primary]
-
     def _nth(self, table: Table, low: Key | None, high: Key | None, n: int) -> Key | None:
         """The n-th key behind `low`, up to `high`; None when there are fewer."""
-        names = self._names(table)
+        names = [f"t.{quoted(name, self._mark)}" for name in table.primary]
         keys = ", ".join(f"{name}::text" if self.postgres else name for name in names)
         only = _between(low, high, self.postgres)(names)
         schema, _, short = table.name.partition(".")
         self._run(
-            f"SELECT {keys} FROM {quoted(schema, self._mark)}.{quoted(short, self._mark)}"
+            f"SELECT {keys} FROM {quoted(schema, self._mark)}.{quoted(short, self._mark)} AS t"
             + (f" WHERE {only.sql}" if only.sql else "")
             + f" ORDER BY {', '.join(names)} LIMIT 1 OFFSET {n - 1}",
             only.values,
