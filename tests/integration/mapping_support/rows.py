@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import uuid
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -34,6 +35,12 @@ def rendered(columns: Mapping[str, Column], row: Mapping[str, Any]) -> bytes:
 def _rendered(column: Column, value: Any) -> Any:
     if isinstance(value, Decimal):
         return format(value, "f")
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    if value == "0000-00-00" and column.kind == Kind.DATE:
+        return None if column.nullable else "1970-01-01Z"
+    if isinstance(value, bytes) and column.type == "bit":
+        return value != b"\0"
     if isinstance(value, dt.datetime):
         text = value.replace(tzinfo=None).isoformat()
         return (text.rstrip("0") if value.microsecond else text) + "Z"
@@ -48,8 +55,10 @@ def plain(value: Any) -> Any:
     """One face for the same value from psycopg, PyMySQL and the compiled code."""
     if isinstance(value, bool):
         return int(value)
+    if isinstance(value, bytes):
+        return Decimal(int.from_bytes(value, "big"))  # a BIT
     if isinstance(value, dt.datetime):
-        text = value.isoformat()
+        text = value.replace(tzinfo=None).isoformat()
         return text.rstrip("0").rstrip(".") if "." in text else text
     if isinstance(value, dt.date):
         return value.isoformat()
