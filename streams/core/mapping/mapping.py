@@ -31,7 +31,8 @@ from streams.core.mapping.lines import placed, shown
 from streams.core.mapping.model import MANY, Evaluation, Lookup, LookupKey, LookupSource, RowError
 from streams.core.mapping.outputs import Binder
 from streams.core.mapping.problems import Problem, Refused
-from streams.core.mapping.select import Program, Select, Selected, branches
+from streams.core.mapping.program import Program
+from streams.core.mapping.select import Select, Selected, branches
 from streams.core.mapping.source import Lines, SourceConfig
 from streams.core.mapping.subset import outside
 

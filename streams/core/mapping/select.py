@@ -11,73 +11,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from sqlglot import exp
 
 from streams.core.mapping import join_keys, problems
-from streams.core.mapping.catalogue import Catalogue, Column, Kind, Table
-from streams.core.mapping.expressions import Expressions, Names, Value, expressions_of
+from streams.core.mapping.catalogue import Column, Kind
+from streams.core.mapping.expressions import Expressions, Value, expressions_of
 from streams.core.mapping.expressions.equality import folded
-from streams.core.mapping.expressions.value import Size
-from streams.core.mapping.join_keys import Choice, Declared, conjuncts
+from streams.core.mapping.join_keys import Choice, conjuncts
 from streams.core.mapping.lines import Line, place_of
 from streams.core.mapping.model import Lookup
 from streams.core.mapping.problems import Problem, Refused
+from streams.core.mapping.program import Program, Source, key_lines, load, short, value_of
 
 T = TypeVar("T")
-
-
-class Blank:
-    """The row of a LEFT JOIN that found none: every column is NULL."""
-
-    def __getattr__(self, name: str) -> None:
-        return None
-
-
-BLANK = Blank()
-NOT_FOUND = (BLANK,)
-"""The rows of a LEFT JOIN that found none."""
-
-
-@dataclass
-class Program:
-    """What all SELECTs of a mapping share and add to."""
-
-    catalogue: Catalogue
-    declared: Declared = field(default_factory=Declared)
-    names: Names = field(default_factory=Names)
-    lookups: list[Lookup] = field(default_factory=list)
-    needed: dict[str, set[str]] = field(default_factory=dict)
-    """Table (unqualified) → columns."""
-    functions: list[str] = field(default_factory=list)
-    """Text of view_<i>(l) and chain_<n>(l)."""
-    chains: dict[tuple[str, int, str], str] = field(default_factory=dict)
-    """(holder table, lookup, text) → name of the chain function."""
-
-    def __post_init__(self) -> None:
-        self.names.values |= {"BLANK": BLANK, "NOT_FOUND": NOT_FOUND}
-
-    def need(self, table: Table, column: str) -> None:
-        self.needed.setdefault(_short(table), set()).add(column)
-
-
-def _short(table: Table) -> str:
-    return table.name.rpartition(".")[2]
-
-
-@dataclass
-class Source:
-    """A table of the FROM clause."""
-
-    alias: str
-    table: Table
-    variable: str
-    optional: bool
-    prefix: str
-    used: dict[str, str] = field(default_factory=dict)
-    """Column → local variable."""
 
 
 @dataclass
@@ -153,8 +102,8 @@ class Select:
             self.put(line)
         if len(self.found) > before:
             return None
-        looked_up = [_short(source.table) for source, _ in joins]
-        return Selected(_short(driver.table), looked_up, self.lines, self.spreads)
+        looked_up = [short(source.table) for source, _ in joins]
+        return Selected(short(driver.table), looked_up, self.lines, self.spreads)
 
     def attempt(self, what: Callable[[], T]) -> T | None:
         try:
@@ -254,7 +203,7 @@ class Select:
         index = self._view(source, choice, join)
         key = f"k{source.variable[1:]}"
         parts = [self.stage(lambda c=c, v=v: self._key(source, c, v)) for c, v in keys]  # type: ignore[misc]
-        key_text = _key_lines(key, parts)
+        key_text = key_lines(key, parts)
         for line in key_text:
             self.put(line)
         nullable = any(part.nullable for part in parts)
@@ -358,7 +307,7 @@ class Select:
                 "columns of tables named before it: more than one row could match; declare a key the catalogue hides "
                 "under `unique` in source.yaml; if several rows are meant, name the table under `many`"
             )
-            if _short(source.table) in self.program.declared.many:
+            if short(source.table) in self.program.declared.many:
                 reason = f"no index of {name} begins with a column that ON fixes: create one, or let its rows drive"
         return problems.refusal(self.file, join, reason)
 
@@ -395,7 +344,7 @@ class Select:
                 self.program.need(table, name)
                 column = table.columns[name]
                 variable = source.used.setdefault(name, f"l_{table.fields[name]}")
-                value = replace(_value_of(source, column), code=variable)
+                value = replace(value_of(source, column), code=variable)
                 parts.append(folded(of.expressions, None, value, value)[0] if value.kind == Kind.TEXT else value)
             on = join.args.get("on")
             tests = [
@@ -404,7 +353,7 @@ class Select:
                 if self._plain(joined, part) in choice.where
             ]
             of._load_used()
-            for line in _key_lines("k", parts):
+            for line in key_lines("k", parts):
                 of.put(line)
             of.put("return k" + (f" if {' and '.join(tests)} else None" if tests else ""))
             self.program.functions.append(f"def view_{len(lookups)}(l):\n" + "\n".join(of.lines) + "\n")
@@ -422,7 +371,7 @@ class Select:
             self.program.chains[mark] = name
 
     def _key(self, source: Source, name: str, node: exp.Expr) -> Value:
-        value, target = self.expressions.value(node), _value_of(source, source.table.columns[name])
+        value, target = self.expressions.value(node), value_of(source, source.table.columns[name])
         numbers = (Kind.INT, Kind.EXACT)
         if Kind.FLOAT in (value.kind, target.kind) or Kind.OTHER in (value.kind, target.kind):
             reason = (
@@ -457,60 +406,9 @@ class Select:
         self.program.need(source.table, column.name)
         field_name = source.table.fields[column.name]
         variable = source.used.setdefault(column.name, f"{source.prefix}_{field_name}")
-        return replace(_value_of(source, column, self.expressions.dialect.mysql_family), code=variable)
+        return replace(value_of(source, column, self.expressions.dialect.mysql_family), code=variable)
 
 
 def _same(a: str, b: str, exactly: bool = False) -> bool:
     """One name, as it is written twice."""
     return a == b or (not exactly and a.lower() == b.lower())
-
-
-def _value_of(source: Source, column: Column, mysql_family: bool = False) -> Value:
-    scale = column.scale if column.kind == Kind.EXACT else 0 if column.kind == Kind.INT else None
-    return Value(
-        "",
-        column.kind,
-        column.nullable or source.optional,
-        True,
-        scale=scale,
-        collation=column.collation if column.kind == Kind.TEXT else None,
-        padded=column.padded,
-        single=column.single,
-        size=None if column.digits is None or scale is None else Size(column.digits, scale),
-        bit=column.type == "bit" and mysql_family,
-        labels=column.values if column.kind == Kind.ENUM else (),
-    )
-
-
-def load(source: Source, column: Column) -> str:
-    """The column as the compiled code sees it, from the row as Debezium sent it."""
-    text = f"{source.variable}.{source.table.fields[column.name]}"
-    form = None
-    if column.kind == Kind.DATE:
-        form = "both.date({})"
-    elif column.kind in (Kind.STAMP, Kind.INSTANT):
-        form = "both.stamp({})"
-    elif column.padded:
-        form = "{}.rstrip(' ')"
-    elif column.unsigned and column.type == "bigint":
-        form = "both.unsigned({})"
-    elif column.type == "bit":
-        form = "int({})"
-    elif column.type == "uniqueidentifier":
-        form = "{}.lower()"
-    if form is None:
-        return text
-    if column.nullable or source.optional:
-        return f"{form.format('_v')} if (_v := {text}) is not None else None"
-    return form.format(text)
-
-
-def _key_lines(key: str, parts: list[Value]) -> list[str]:
-    """Statements that set `key` to the tuple of the parts, or None when one of them is NULL."""
-    names = [f"{key}_{n}" for n in range(len(parts))]
-    tests = [f"{name} is None" for name, part in zip(names, parts, strict=True) if part.nullable]
-    if not tests:
-        return [f"{key} = ({''.join(part.code + ',' for part in parts)})"]
-    made = f"({', '.join(names)},)"
-    lines = [f"{name} = {part.code}" for name, part in zip(names, parts, strict=True)]
-    return [*lines, f"{key} = None if {' or '.join(tests)} else {made}"]

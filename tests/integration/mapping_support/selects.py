@@ -15,7 +15,8 @@ from streams.core.mapping.join_keys import Declared
 from streams.core.mapping.mapping import CompiledTable
 from streams.core.mapping.model import Evaluation
 from streams.core.mapping.problems import Problem, Refused, refusal
-from streams.core.mapping.select import Program, Select, branches
+from streams.core.mapping.program import Program
+from streams.core.mapping.select import Select, branches
 from streams.core.mapping.subset import outside
 
 
