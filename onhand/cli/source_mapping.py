@@ -143,7 +143,7 @@ def explain_mapping(name: str, code: bool, as_json: bool) -> None:
     if not as_json:
         click.echo(_graded(mapping.source.kind))
         for index, lookup in enumerate(mapping.lookups):
-            click.echo(f"lookup {index}: {lookup.table} by {', '.join(lookup.columns)}")
+            click.echo(f"lookup {index}: {lookup}" + (", several rows" if lookup.many else ""))
 
 
 def _graded(kind: str) -> str:
