@@ -8,8 +8,8 @@
     └─ Fatal             exit 70  stop at once and restart from what is durable
 
 Exit codes: 0 ok · 1 runtime failure, or what was looked at is not well (status, audit) · 2 invalid input ·
-3 environment · 10 files and reality differ (plan, inspect, test) · 70 fail-stop, restart me.  Stale and duplicate events are results, never exceptions.  A message names the thing it is about and what to do
-next.
+3 environment · 10 files and reality differ (plan, inspect, test) · 70 fail-stop, restart me.  Stale and duplicate
+events are results, never exceptions.  A message names the thing it is about and what to do next.
 """
 
 from __future__ import annotations
