@@ -35,7 +35,7 @@ class Role(StrEnum):
 _ITEM = r"(?:items?|products?|articles?|artikel|materials?|parts?|sku|itm|itnum|litm|prod|art|artnr|matnr)"
 _LOCATION = (
     r"(?:warehouses?|whs?e?|wh|whsmst|locations?|loc|locn|sites?|plants?|werks|facilit(?:y|ies)|depots?|stores?"
-    r"|entrepots?|lager|lgort|mcu|bins?|branch)"
+    r"|entrepots?|lager|lgort|mcu|bins?|branch|subinventory|ship_from_org)"
 )
 _TAIL = r"(?:_?(?:id|no|nr|num|number|code|cd|key|name))?"
 
@@ -44,7 +44,7 @@ COLUMNS: Mapping[str, re.Pattern[str]] = {
     for name, pattern in {
         "item": rf"(?:^|_){_ITEM}{_TAIL}$",
         "location": rf"(?:^|_){_LOCATION}{_TAIL}$",
-        "on_hand": r"on_?hand|^p?qoh|qoh$|actual_qty|^reel$|in_?stock|stock_?(?:qty|quantity|level)|^bestand",
+        "on_hand": r"on_?hand(?!.*_id$)|^p?qoh|qoh$|actual_qty|^reel$|in_?stock|stock_?(?:qty|quantity|level)|^bestand",
         "quantity": r"^(?:qty|quantity|menge|cantidad|quantite|amount|units?|qte)$|(?:^|_)(?:qty|quantity)$",
         "reserved": r"reserv|commit|alloc|hcom",
         "safety": r"safety|sfty|safe_|min(?:imum)?_?(?:stock|qty|quantity)|seuil",
@@ -54,17 +54,17 @@ COLUMNS: Mapping[str, re.Pattern[str]] = {
         "cancelled": r"cancel|^q_?can|socn",
         "due": r"due|req|promis|deliver|expect|schedul|plan|ship|livrai|date_?(?:due|req)|trdj|drqj|pddj",
         "due_number": r"due|^req|promis|drqj|pddj",
-        "placed": r"order_?date|date_?(?:order|commande|placed)|placed|created?_?(?:at|on|date)?$|^date$|docdate|trdj",
-        "status": r"stat(?:us|e|ut)?$|^state$|status$|nxtr",
-        "name": r"name$|desc|label|title|designation|bezeichnung|nom$",
+        "placed": r"order(?:ed)?_?date|date_?(?:order|commande)|placed|created?(?:_at|_on|_date)?$|^date$|doc_?date",
+        "status": r"stat(?:us|e|ut)?(?:_code|_cd|_id)?$|nxtr",
+        "name": r"name$|desc|^dsc|^dl01$|label|title|designation|bezeichnung|nom$",
         "unit": r"uom|(?:^|_)unit(?:_|$)|(?:^|_)um$|einheit",
-        "customer": r"cust|client|debtor|partner|party|fk_soc|sold_?to|ship_?to|buyer|card_?code",
+        "customer": r"cust|client|debtor|partner|party|fk_soc|sold_?to|ship_?to|buyer|card_?code|^an8$",
         "vendor": r"^(?:fk_)?(?:vend|suppl|fourn|creditor|liefer)",
-        "order": r"(?:^|_)(?:order|sale|so|po|doco?|doc|docentry|commande|purchase|parent|ordn?|header|hdr)"
+        "order": r"(?:^|_)(?:order|sale|so|po|doco?|doc|doc_?entry|commande|purchase|parent|ordn?|header|hdr)"
         + _TAIL
         + "$",
         "line": r"line|lin_?n|lnid|(?:^|_)pos|row_?n|seq|rang",
-        "document": r"document|voucher|trans|entry_?type|move|reason|origin|posting_date",
+        "document": r"document|voucher|trans(?!.*(?:qty|quantity))|entry_?type|move|reason|origin|posting_date",
         "code": r"code|sku|^ref$|reference|number|(?:^|_)n[or]$|litm|default_code|barcode|value",
     }.items()
 }
@@ -83,7 +83,7 @@ TABLES: Mapping[Role, re.Pattern[str]] = {
     Role.PURCHASE_LINE: re.compile(r"lin(?:e|es)?$|line|lin$|det(?:ail)?s?$|item$|row|por1|f4311|pos$"),
 }
 _BUYING = re.compile(
-    r"purch|(?:^|_)po(?:_|$|l)|pur(?:lin|hdr)?|vend|suppl|fourn|procure|buy|receipt|por1|f4311|inbound"
+    r"purch|(?:^|_)po(?:_|$|l)|pur(?:lin|hdr)?|vend|suppl|fourn|procure|buy|receipt|por1|opor|f4311|inbound"
 )
 _NOT_LIVE = re.compile(r"hist|arch|backup|(?:^|_)(?:old|tmp|temp|log|audit|copy|bak|stg|staging|test)(?:_|$)|lnh$|_h$")
 _NOT_ORDERED = re.compile(r"return|refund|rma|receipt|shipment|deliver|transfer|quot")
@@ -229,14 +229,14 @@ class Finder:
 
     def _header(self, table: Table, role: Role) -> tuple[int, dict[str, Column]] | None:
         name = table.name.partition(".")[2]
-        if len(table.primary) > 2 or not table.primary or _BUYING.search(_plain_table(name)):
+        if len(table.primary) > 3 or not table.primary or _BUYING.search(_plain_table(name)):
             return None
         customer = self.first(name, "customer")
         if customer is None or self._reference(table, "item", Role.ITEM) is not None:
             return None
         columns = self._found(
             name,
-            key=table.columns[table.primary[-1]],
+            key=self._own_number(table),
             customer=customer,
             placed=self.first(name, "placed", MOMENTS),
             due=self._due(name),
@@ -298,6 +298,12 @@ class Finder:
         )
         score = 1 + 3 * (on_hand is not None) + 2 * (location is not None) + (item.name in table.primary)
         return score - 2 * (self.first(name, "customer") is not None), columns
+
+    def _own_number(self, table: Table) -> Column:
+        """The part of a header's key that tells its orders apart."""
+        plain = self._plain[table.name.partition(".")[2]]
+        named = [name for name in table.primary if COLUMNS["order"].search(plain[name])]
+        return table.columns[(named or list(table.primary)[-1:])[0]]
 
     def _due(self, table: str) -> Column | None:
         return self.first(table, "due", MOMENTS) or self.first(table, "due_number", (Kind.INT, Kind.EXACT))

@@ -330,7 +330,8 @@ class Writer:
                 return name
             return f"TRIM({name})" if column.padded or self.kind != "postgres" else name
         cast = {"postgres": "CAST({} AS text)", "mariadb": "CAST({} AS CHAR)", "sqlserver": "CAST({} AS varchar(40))"}
-        return cast.get(self.kind, "TO_CHAR({})").format(name)
+        whole = "TO_CHAR({})" if column.kind is Kind.INT else "TO_CHAR(TRUNC({}))"
+        return cast.get(self.kind, whole).format(name)
 
     def _quantity(self, alias: str, column: Column) -> str:
         name = f"{alias}.{self._name(column.name)}"
@@ -340,7 +341,9 @@ class Writer:
 
     def _day(self, alias: str, column: Column) -> str:
         name = f"{alias}.{self._name(column.name)}"
-        return name if column.kind is Kind.DATE and self.kind != "oracle" else f"CAST({name} AS date)"
+        if self.kind == "oracle":
+            return f"TRUNC({name})"  # its DATE has a time of day
+        return name if column.kind is Kind.DATE else f"CAST({name} AS date)"
 
     def _null(self, type_: str) -> str:
         if type_ == "text":

@@ -26,6 +26,7 @@ from streams.connect.preflight import Target
 from streams.core.mapping.catalogue import Catalogue, Column, Table
 from streams.core.mapping.mapping import compile_mapping, load_catalogue, load_mapping
 from streams.core.mapping.source import load_source, parse_source
+from tests.unit.connect.legacy import SYSTEMS
 from tests.unit.connect.sources import CONFIGS, VARIABLES
 
 AT = Target("", 5432, "reader", "geheim", "erp")
@@ -38,19 +39,25 @@ TYPES = {
     "f": "double precision",
 }
 
+OTHER_TYPES = {
+    "oracle": {"i": "NUMBER", "n": "NUMBER", "t": "VARCHAR2", "c": "NCHAR", "d": "DATE"},
+    "sqlserver": {"i": "int", "n": "decimal", "t": "nvarchar", "c": "char", "d": "datetime"},
+}
 
-def surveyed(tables: dict[str, str], *foreign: ForeignKey) -> Survey:
+
+def surveyed(tables: dict[str, str], *foreign: ForeignKey, kind: str = "postgres") -> Survey:
     """`surveyed({"stock": "art:i! qty:n"})`: `!` key, letters of TYPES; schema `s`; nothing connects."""
     made = {}
     for name, text in tables.items():
         parts = [part.partition(":") for part in text.split()]
+        types = TYPES | OTHER_TYPES.get(kind, {})
         columns = {
-            column: Column(name=column, type=TYPES[code[0]], nullable="?" in code, scale=2 if code[0] == "n" else None)
+            column: Column(name=column, type=types[code[0]], nullable="?" in code, scale=2 if code[0] == "n" else None)
             for column, _, code in parts
         }
         key = tuple(column for column, _, code in parts if "!" in code)
         made[name] = Table(name=f"s.{name}", columns=columns, primary=key, unique=(key,) if key else ())
-    return Survey("postgres", AT, Catalogue(kind="postgres", schema="s", tables=made), foreign)
+    return Survey(kind, AT, Catalogue(kind=kind, schema="s", tables=made), foreign)
 
 
 def demo(name: str) -> Survey:
@@ -100,6 +107,22 @@ def test_real_systems_are_understood(name: str, stock: str, item: str, line: str
     found = Finder(Survey(catalogue.kind, AT, catalogue)).candidates()
     chosen = [best(found, role) for role in (Role.STOCK, Role.ITEM, Role.SALES_LINE)]
     assert [one and one.name for one in chosen] == [stock, item, line]
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_legacy_systems_are_understood(system: str) -> None:
+    kind, tables, wanted = SYSTEMS[system]
+    found = Finder(surveyed(tables, kind=kind)).candidates()
+    assert {role.value: one.name for role in Role if (one := best(found, role))} == wanted
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_skeletons_of_golden_only_kinds_compile(system: str) -> None:
+    kind, tables, _ = SYSTEMS[system]
+    survey = surveyed(tables, kind=kind)
+    files = propose(survey, Ask("new", "reader"), CONFIGS).files
+    text = {name: text for name, text in files.items() if name.endswith(".sql")}
+    compile_mapping(parse_source(files["source.yaml"]), survey.catalogue, text, b"0" * 32)
 
 
 @pytest.mark.parametrize("name", ["erp", "wms"])
