@@ -13,7 +13,7 @@ from onhand.settings import Settings, load_settings
 from schemas.errors import EXIT_OK, EXIT_RUNTIME, InvalidInput
 from streams.connect.audit.database import Limits, reader
 from streams.connect.audit.lane_copy import LaneCopy
-from streams.connect.audit.run import Audit, Bounds, Report, RowDifference
+from streams.connect.audit.run import Audit, Bounds, Report, RowDifference, in_force
 from streams.connect.audit.said import Line
 from streams.connect.audit.selects import Wanted, selects_of
 from streams.connect.folder import Source
@@ -82,15 +82,18 @@ def audit(
 def _audited(
     settings: Settings, one: Source, wanted: Wanted, limits: Limits, bounds: Bounds, timeout_s: float
 ) -> Report:
-    mapping = load_mapping(one.folder)
-    dialect = DIALECTS[mapping.source.kind]
+    folder = load_mapping(one.folder)
+    dialect = DIALECTS[folder.source.kind]
     if not dialect.proven:
         raise InvalidInput(f"{one.name}: {dialect.name} is golden-only: there is no lane to audit, see `source test`")
-    selects = selects_of(mapping)
     at = target(one, [settings.secrets])
     lane = LaneCopy(settings.kafka, one.name, timeout_s)
     try:
         lane.read()
+        mapping = in_force(folder, lane)
+        if mapping is not folder:
+            say(f"{one.name}: the folder was changed; what is audited is the mapping that was applied")
+        selects = selects_of(mapping)
         with reader(mapping, selects, at, limits) as database:
             return Audit(mapping, database, lane, wanted, bounds, say).run()
     finally:

@@ -27,8 +27,8 @@ from streams.core.log.position import NOWHERE, reached
 
 POLL_S = 0.2
 CACHE_BYTES = 64 << 20
-KINDS = frozenset(b"rsbilo")
-"""Rows, sums and parts; indexes, lists and exceptions are not needed."""
+KINDS = frozenset(b"rsbiloa")
+"""Rows, sums and parts, and the mapping's text; indexes, lists and exceptions are not needed."""
 
 
 class LaneState(Protocol):

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from schemas.errors import EnvironmentFault
+from schemas.errors import EnvironmentFault, InvalidInput
 from streams.connect.audit.database import Chunk, Reader, Value
 from streams.connect.audit.lane_copy import LaneState, live
 from streams.connect.audit.lane_walk import LaneWalk, live_sum
@@ -28,12 +28,14 @@ from streams.connect.audit.outputs import database_key, lane_key
 from streams.connect.audit.said import Columns, Line, Said, differing, lines, only_wanted, said_by, said_of
 from streams.connect.audit.selects import Key, Wanted
 from streams.connect.audit.spill import Spill
+from streams.core.lane.applied import TEXT
 from streams.core.lane.keys import ZERO, reference_table, reference_text, row_reference
 from streams.core.lane.state import EXACT, RowRecord
 from streams.core.log.position import NOWHERE
 from streams.core.mapping.catalogue import Table
 from streams.core.mapping.mapping import CompiledMapping
 from streams.core.mapping.model import RowError
+from streams.core.mapping.text import compile_text
 
 SUSPECTS = 20_000
 """More rows than these differ at first sight: the scan stops, the lane is wrong altogether."""
@@ -102,6 +104,26 @@ class Report:
         return not (self.lines or self.differences or self.undecided or self.unreadable or self.stopped)
 
 
+def in_force(folder: CompiledMapping, lane: LaneState) -> CompiledMapping:
+    """The mapping that the lane works by: the folder's, or the one that was applied before and serves until then.
+
+    Raises EnvironmentFault when it is not to be had.
+    """
+    if lane.memo.mapping == folder.fingerprint:
+        return folder
+    text = lane.get(TEXT)
+    try:
+        found = compile_text(text) if text is not None else None
+    except InvalidInput:
+        found = None  # kept by another release
+    if found is None or found.fingerprint != lane.memo.mapping:
+        raise EnvironmentFault(
+            f"source {folder.source.name}: its lane works by another mapping than the folder's: "
+            f"`onhand source apply {folder.source.name}`, then audit again"
+        )
+    return found
+
+
 class Suspect(NamedTuple):
     """A driving row that differs at first sight."""
 
@@ -132,11 +154,7 @@ class Audit:
         report = self._report
         report.since = report.position = self._database.position()
         self._lane.forward(report.since, report.since)
-        if self._lane.memo.mapping != self._mapping.fingerprint:
-            raise EnvironmentFault(
-                f"source {report.source}: its lane works by another mapping than the folder's: "
-                f"`onhand source apply {report.source}`, then audit again"
-            )
+        self._same_mapping()
         with closing(Spill()) as named, closing(LaneWalk(self._lane, self._wanted)) as walk:
             finished = self._scan(named)
             self._lane.catch_up()
@@ -150,9 +168,14 @@ class Audit:
                     break
             report.balances = walk.balances
         self._settle()
+        self._same_mapping()
         self._tell(own)
         report.seconds = time.monotonic() - self._started
         return report
+
+    def _same_mapping(self) -> None:
+        if self._lane.memo.mapping != self._mapping.fingerprint:
+            raise EnvironmentFault(f"source {self._report.source}: its lane goes over to another mapping: audit again")
 
     # -- first sight
 
