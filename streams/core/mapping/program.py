@@ -77,7 +77,7 @@ def value_of(source: Source, column: Column, mysql_family: bool = False) -> Valu
         single=column.single,
         size=None if column.digits is None or scale is None else Size(column.digits, scale),
         bit=column.type == "bit" and mysql_family,
-        labels=column.values if column.kind == Kind.ENUM else (),
+        labels=column.values,
     )
 
 

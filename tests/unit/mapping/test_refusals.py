@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from schemas.errors import InvalidInput
-from tests.unit.mapping.tables import catalogue, compiled
+from streams.core.mapping.catalogue import SESSION_COLLATION, Column
+from streams.core.mapping.model import Posting
+from tests.unit.mapping.tables import catalogue, compiled, image
 
 TABLES = {
     "f": "id:i! i:i? n:n? u:u? t:t? t2:t c:c? d:d? s:s? z:z? b:b? fl:f? fr:r? x:x?",
@@ -133,6 +137,22 @@ def test_mixed_collations_are_refused() -> None:
     sql = "SELECT a AS sku, b AS location, 'demand' AS bucket, id AS quantity FROM f WHERE a = b"
     with pytest.raises(InvalidInput, match="mixed collations utf8mb4_bin, utf8mb4_general_ci"):
         compiled(tables, postings=sql)
+
+
+def test_mariadb_s_bit_is_no_text_and_its_enum_no_number() -> None:
+    tables = catalogue("mariadb", f="id:i! e:t bi:i")
+    tables.tables["f"].columns["e"] = Column(name="e", type="enum", collation=SESSION_COLLATION, values=("10", "20"))
+    tables.tables["f"].columns["bi"] = Column(name="bi", type="bit")
+    sql = "SELECT {} AS sku, 'W1' AS location, 'demand' AS bucket, {} AS quantity FROM f"
+    with pytest.raises(InvalidInput, match="a BIT becomes bytes in MariaDB"):
+        compiled(tables, postings=sql.format("CONCAT('a', bi)", "1"))
+    with pytest.raises(InvalidInput, match="its place in the declaration: CAST it to CHAR"):
+        compiled(tables, postings=sql.format("e", "CAST(e AS SIGNED)"))
+    mapping = compiled(tables, postings=sql.format("e", "CAST(CAST(e AS CHAR) AS SIGNED) * bi"))
+    of = mapping.tables["s.f"]
+    (posting,) = of.evaluate(of.decode(image(id=1, e="20", bi=True)), ()).outputs
+    assert isinstance(posting, Posting)
+    assert (posting.sku, posting.quantity) == ("20", Decimal(20))
 
 
 def test_placeholders_need_values() -> None:

@@ -142,6 +142,7 @@ def _float_to_exact(c: Expressions, e: exp.Expr, value: Value, parameters: Param
 
 
 def _text_to_exact(c: Expressions, e: exp.Expr, value: Value, parameters: Parameters) -> Value:
+    _no_enum(c, e, value)
     return _sized(c, c.own("text_to_number({0})", Kind.EXACT, value), parameters)
 
 
@@ -150,7 +151,13 @@ def _exact_to_int(c: Expressions, e: exp.Expr, value: Value, parameters: Paramet
 
 
 def _text_to_int(c: Expressions, e: exp.Expr, value: Value, parameters: Parameters) -> Value:
+    _no_enum(c, e, value)
     return c.own("text_to_int({0})", Kind.INT, value, scale=0)
+
+
+def _no_enum(c: Expressions, e: exp.Expr, value: Value) -> None:
+    if value.labels:
+        c.refuse(e, "the number of an enum is its place in the declaration: CAST it to CHAR first")
 
 
 def _bool_to_int(c: Expressions, e: exp.Expr, value: Value, parameters: Parameters) -> Value:
@@ -195,7 +202,7 @@ def _text_to_text(c: Expressions, e: exp.Expr, value: Value, parameters: Paramet
     if to.this == exp.DType.CHAR and c.dialect.postgres:
         cut = c.call(f"{{0}}[:{parameters[0] if parameters else 1}].rstrip(' ')", Kind.TEXT, value)
         return replace(cut, padded=True)
-    return _cut(c, replace(value, padded=False), parameters)
+    return _cut(c, replace(value, padded=False, labels=()), parameters)
 
 
 def _date_to_text(c: Expressions, e: exp.Expr, value: Value, parameters: Parameters) -> Value:

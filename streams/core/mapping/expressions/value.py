@@ -43,7 +43,7 @@ class Value:
     bit: bool = False
     """A BIT of MariaDB, which is a number but becomes text as bytes."""
     labels: tuple[str, ...] = ()
-    """Of an enum."""
+    """Of an enum column."""
 
 
 def null(kind: Kind = Kind.NULL) -> Value:
