@@ -19,7 +19,8 @@ STAGE = "lane"
 ACTIONS = {
     "poison-record": "mend what writes them, change the row they meant at the source; then `exceptions close ID`",
     "control-unreadable": "write the control record again with onhand, then `onhand exceptions close ID`",
-    "column-absent": "put the column back, or mend the mapping and apply it; then `onhand source resnapshot`",
+    "column-absent": "mend the mapping and apply it; or put the column back, then `onhand source resnapshot`",
+    "column-retyped": "`onhand source inspect`, mend the mapping if need be, and apply it",
     "toast-without-previous": "update the row at the source so that all columns are sent, or resnapshot the table",
     "lookup-missing": "insert the missing rows at the source, or use LEFT JOIN if their absence has a meaning",
     "lookup-ambiguous": "make the key unique at the source: it heals by itself; or declare a key that is unique",

@@ -17,6 +17,7 @@ from schemas.records import Bucket
 from streams.core.lane.bad_rows import BadRows
 from streams.core.lane.faults import Faults, Target
 from streams.core.lane.keys import TAG_BYTES, ZERO, reference_text, split_sku
+from streams.core.lane.left_out import LeftOut
 from streams.core.lane.lookups import Lookups, replace_entries
 from streams.core.lane.mapped import NOTHING, mapped
 from streams.core.lane.owed import NO_STAMP, Dirty, Stamp, older
@@ -91,8 +92,9 @@ class Fold:
         state: View,
         memo: Memo,
         now_us: int,
+        left_out: LeftOut | None = None,
     ) -> None:
-        self.mapping, self.entries, self.lookups = mapping, entries, lookups
+        self.mapping, self.entries, self.lookups, self.left_out = mapping, entries, lookups, left_out
         self.state, self.memo, self.now_us = state, memo, now_us
         self.dirty = Dirty()
         self.faults = Faults(source, state, self.dirty, now_us)
@@ -105,6 +107,11 @@ class Fold:
         self._settled: set[bytes] = set()
         """Rows evaluated since the lookups last changed; a unit may settle several times."""
         lookups.begin(state)
+
+    def work_by(self, mapping: Mapping, entries: dict[str, Entry], lookups: Lookups, left_out: LeftOut | None) -> None:
+        """Go on by another mapping of the same rows; what was touched before is settled."""
+        self.mapping, self.entries, self.lookups, self.left_out = mapping, entries, lookups, left_out
+        lookups.begin(self.state)
 
     # -- rows
 
@@ -314,7 +321,11 @@ class Fold:
                 if gone not in faults:
                     self.faults.close_for(gone)
             record.faults = tuple(dict.fromkeys(faults))
-        self._say(reference, record, said.postings, said.parts, stamp)
+        postings, parts = said.postings, said.parts
+        if self.left_out is not None:
+            postings += self.left_out.postings(entry.name, record)
+            parts += self.left_out.parts(entry.name, record)
+        self._say(reference, record, postings, parts, stamp)
         self._put(reference, record)
 
     def _put_off(self, reference: bytes, record: RowRecord, stamp: Stamp) -> None:

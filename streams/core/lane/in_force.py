@@ -10,16 +10,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from schemas.errors import Fatal, InvalidInput
-from streams.core.lane.applied import Applied, Switch
+from streams.core.lane.applied import TEXT, Applied, Switch
 from streams.core.lane.fold import Entry, Fold
+from streams.core.lane.left_out import LeftOut
 from streams.core.lane.lookups import LoadRow, Lookups
 from streams.core.lane.preparing import TEXT as NEXT
 from streams.core.lane.preparing import Preparation, begin, needs_reading
 from streams.core.lane.render import Encode, Renderer
-from streams.core.lane.state import Memo, TableState
+from streams.core.lane.state import Absence, Memo, TableState
 from streams.core.log.control import Action, Control
 from streams.core.log.event import Event
 from streams.core.mapping.model import Mapping
+from streams.core.mapping.partial import PartMapping, without_columns
 from streams.core.unit import InputRecord, View
 
 SWITCH_RECORDS = 100_000
@@ -35,23 +37,32 @@ class InForce:
         """What is stored for a mapping that is to come."""
         self._source, self._encode, self._load = source, encode, load
         self.mapping: Mapping
+        self.whole: Mapping
+        """With what is left out."""
         self.entries: dict[str, Entry]
         self.renderer: Renderer
         self.lookups: Lookups
+        self.left_out: LeftOut | None
+        """What says nothing new."""
+        self._absent: dict[str, Absence] = {}
+        """Why: as in the memo, when they were left out."""
         self.work_by(applied.folder)
 
     def work_by(self, mapping: Mapping) -> None:
         """Everything that depends on a mapping is made for this one."""
-        self.mapping = mapping
+        self.mapping = self.whole = mapping
         looked_up = {lookup.table for lookup in mapping.lookups}
         self.entries = {name: Entry(table, name in looked_up) for name, table in mapping.tables.items()}
         kits = any("components" in table.feeds for table in mapping.tables.values())
         self.renderer = Renderer(self._source, self._encode, kits)
         self.lookups = Lookups(mapping, self._load)
+        self.left_out = LeftOut(mapping.left_out) if isinstance(mapping, PartMapping) else None
 
     def open(self, state: View, memo: Memo) -> None:
         """A lane takes its partition over: what its state was made by counts."""
         self.work_by(self.applied.kept(state, memo.mapping) or self.applied.folder)
+        if memo.absent and not self.waits(memo):
+            self._leave_out(state, memo.absent)
         self.ahead = None
         waits, text = memo.preparing, state.get(NEXT)
         mapping = None if waits is None or text is None else self.applied.compiled(text)
@@ -137,11 +148,40 @@ class InForce:
             )
         return False
 
+    def lose_columns(self, fold: Fold, name: str, columns: Sequence[str], offset: int) -> bool:
+        """These columns of a table are no longer sent: what uses them says nothing new from here on, everything
+        else goes on.  False: rows of the table cannot even be told apart, or the mapping's text is not known."""
+        memo = fold.memo
+        if set(columns) & set(self.mapping.tables[name].key):
+            return False
+        fold.settle()
+        known = memo.absent.get(name)
+        every = sorted({*columns, *(known.columns if known is not None else ())})
+        absent = {**memo.absent, name: Absence(tuple(every), offset)}
+        try:
+            self._leave_out(fold.state, absent)
+        except InvalidInput:
+            return False
+        memo.absent = absent
+        fold.work_by(self.mapping, self.entries, self.lookups, self.left_out)
+        return True
+
+    def _leave_out(self, state: View, absent: dict[str, Absence]) -> None:
+        """Work without what uses the absent columns.  Raises InvalidInput when the mapping's text is not known."""
+        whole, text = self.whole, state.get(TEXT) or b""
+        for name, absence in absent.items():
+            absence.parts = tuple(sorted(map(str, without_columns(whole, text, {name: absence.columns}).left_out)))
+        columns = {name: absence.columns for name, absence in absent.items()}
+        self.work_by(without_columns(whole, text, columns))
+        self.whole, self._absent = whole, absent
+
     def end_of_unit(self, fold: Fold, to: Switch | None) -> None:
         """The unit has all its changes: `to` stood in it, or what was waited for is there."""
         waits = fold.memo.preparing
         if to is not None:
             self.switch(fold, to)
+        elif fold.memo.absent.keys() != self._absent.keys() and not changing(fold.memo):
+            self._take_back(fold)
         elif waits is not None and self.ahead is not None and not (waits.unread or changing(fold.memo)):
             self.switch(fold, Switch(self.ahead.mapping, fold.state.get(NEXT) or b"", waits.since))
 
@@ -165,13 +205,14 @@ class InForce:
                 known.form += 1
                 memo.reading.pop(name, None)
         memo.tables, memo.mapping = tables, to.mapping.fingerprint
+        for name in memo.absent:
+            close_absence(fold, name)
+        memo.absent = self._absent = {}
         memo.preparing = self.ahead = None
         if fold.state.get(NEXT) is not None:
             fold.state.put(NEXT, None)
-        memo.silent = memo.deferred = True
-        memo.stored = None
+        self._all_rows_anew(memo)
         memo.snapshot_in = memo.snapshot_in and not unknown
-        memo.indexing, memo.evaluating, memo.restating = b"r", None, None
         memo.sweeping = tuple(item for item in memo.sweeping if item[0] in tables)
         if unknown:
             memo.snapshot, memo.snapshot_required = None, True
@@ -181,6 +222,30 @@ class InForce:
                 f"the new mapping needs columns of {', '.join(unknown)} that the store does not have",
                 again=False,
             )
+
+    def _take_back(self, fold: Fold) -> None:
+        """Columns are sent again, and their table was read: the files that use them go on."""
+        memo = fold.memo
+        for name in self._absent.keys() - memo.absent.keys():
+            close_absence(fold, name)
+        self._absent = {}
+        self.work_by(self.whole)
+        if memo.absent:
+            self._leave_out(fold.state, memo.absent)
+        self._all_rows_anew(memo)
+
+    @staticmethod
+    def _all_rows_anew(memo: Memo) -> None:
+        """Say nothing until every row has been entered into the lookups and evaluated; then say everything."""
+        memo.silent = memo.deferred = True
+        memo.stored = None
+        memo.indexing, memo.evaluating, memo.restating = b"r", None, None
+
+
+def close_absence(fold: Fold, name: str) -> None:
+    """The exceptions about columns of a table."""
+    for code in ("column-absent", "column-retyped"):
+        fold.faults.close_code(code, name)
 
 
 def changing(memo: Memo) -> bool:

@@ -21,6 +21,7 @@ from streams.core.log.control import CONTROL_KEY, Action, Control
 from streams.core.log.event import ROW, Event, Kind, Notification, decode_event
 from streams.core.log.snapshot import completes_initial, starts_initial
 from streams.core.mapping.model import RowError
+from streams.core.mapping.partial import PartTable, misfits
 from streams.core.unit import InputRecord
 
 INLINE_TRUNCATE = 1000
@@ -105,13 +106,17 @@ class Intake:
                 return True
             row = entry.table.decode(event.after)
         except RowError as error:
+            retyped = misfits(entry.table, event.after)
+            if retyped and not set(retyped) & set(entry.table.key):
+                return self._lose_columns(entry, event, retyped, "column-retyped", give_up=give_up)
             self._park(entry, event, error)
             return True
         absent = entry.table.absent(row)
         if absent:
-            if not give_up:
-                self._park_table(entry, event, absent)
-            return False
+            return self._lose_columns(entry, event, absent, "column-absent", give_up=give_up)
+        absence = fold.memo.absent.get(entry.name)
+        if absence is not None and isinstance(entry.table, PartTable) and entry.table.lacks(row):
+            absence.last = event.offset
         touched = fold.touch(entry, row_reference(entry.prefix, entry.table.key_of(row)), stamp)
         fault: RowError | None = None
         try:
@@ -136,20 +141,33 @@ class Intake:
             return
         self._fold.upsert(self._fold.touch(entry, reference, NO_STAMP), None, error, event.record)
 
-    def _park_table(self, entry: Entry, event: Event, absent: tuple[str, ...]) -> None:
+    def _lose_columns(self, entry: Entry, event: Event, columns: tuple[str, ...], code: str, *, give_up: bool) -> bool:
+        """Leave out what uses them and apply the row by the others; if that cannot be, the table waits."""
+        if give_up:
+            return False
+        fold, in_force = self._fold, self._identity.in_force
+        names = ", ".join(columns)
+        what = (
+            f"sends no {names}: dropped or renamed"
+            if code == "column-absent"
+            else f"sends {names} as another type: changed"
+        )
+        if not in_force.lose_columns(fold, entry.name, columns, event.offset):
+            self._park_table(entry, event, code, f"{entry.name} {what} at the source; its changes wait")
+            return False
+        parts = fold.memo.absent[entry.name].parts
+        say = "says" if len(parts) == 1 else "say"
+        detail = f"{entry.name} {what} at the source; {', '.join(parts)} {say} nothing new; everything else goes on"
+        fold.faults.open(code, entry.name, detail, event.record)
+        return self._apply(fold.entries[entry.name], event)
+
+    def _park_table(self, entry: Entry, event: Event, code: str, detail: str) -> None:
         queue = table_queue(entry.name)
         if event.record is not None:
             enqueue(self._fold.state, queue, event.record)
         self._waiting.add(queue)
         self._fold.memo.tables[entry.name].parked = True
-        columns = ", ".join(absent)
-        self._fold.faults.open(
-            "column-absent",
-            entry.name,
-            f"{entry.name} sends no {columns}: dropped or renamed at the source; its changes wait",
-            event.record,
-            target=Target(queue=queue),
-        )
+        self._fold.faults.open(code, entry.name, detail, event.record, target=Target(queue=queue))
 
     def _truncate(self, entry: Entry) -> None:
         fold = self._fold
@@ -279,7 +297,8 @@ class Intake:
             name = queue[1:].decode()
             if name in fold.memo.tables:
                 fold.memo.tables[name].parked = False
-            fold.faults.close_code("column-absent", name)
+            for code in ("column-absent", "column-retyped"):
+                fold.faults.close_code(code, name)
             return
         for key, _ in list(fold.state.scan(b"k")):
             identity = key[1:].decode()

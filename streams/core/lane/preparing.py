@@ -56,8 +56,10 @@ def needs_reading(mapping: Mapping, memo: Memo) -> list[str]:
 
 def has(memo: Memo, name: str, columns: Collection[str]) -> bool:
     """Every stored row of the table has these columns."""
-    table = memo.tables.get(name)
-    return table is not None and set(columns) <= set(table.columns)
+    table, absent = memo.tables.get(name), memo.absent.get(name)
+    if table is None or (absent is not None and set(columns) & set(absent.columns)):
+        return False
+    return set(columns) <= set(table.columns)
 
 
 def projected(row: bytes, stored: tuple[str, ...], columns: tuple[str, ...]) -> bytes | None:

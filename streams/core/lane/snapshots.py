@@ -23,6 +23,9 @@ from streams.core.log.snapshot import (
 SWEEP_SHARE = 0.05
 """A sweep of more than this share of a table waits for a person."""
 
+SAFETY_FILES = ("postings", "components")
+"""Files without which a promise may be too high."""
+
 
 class Snapshots:
     """Snapshot events of one unit, on its memo."""
@@ -106,9 +109,11 @@ class Snapshots:
 
     def _has_read(self, name: str, since: int) -> None:
         """A snapshot that began there brought all of a table."""
-        waits = self._memo.preparing
+        memo, waits = self._memo, self._memo.preparing
         if waits is not None and since >= waits.since:
             waits.unread = tuple(unread for unread in waits.unread if unread != name)
+        if name in memo.absent and memo.absent[name].last < since:
+            memo.absent = {table: absence for table, absence in memo.absent.items() if table != name}
 
     def _withdraw_unseen(self, name: str) -> None:
         """Sweep the rows that did not come; many of them only when a person says so."""
@@ -232,6 +237,7 @@ def uncertain(memo: Memo) -> bool:
         memo.unknown_parked > 0
         or (memo.snapshot_required and memo.complete)
         or any(table.parked for table in memo.tables.values())
+        or any(part.startswith(SAFETY_FILES) for absence in memo.absent.values() for part in absence.parts)
     )
 
 

@@ -259,7 +259,7 @@ class LaneStage:
 
     def _fold(self, state: View, now_us: int) -> Fold:
         by = self._in_force
-        fold = Fold(self._source, by.mapping, by.entries, by.lookups, state, self._memo, now_us)
+        fold = Fold(self._source, by.mapping, by.entries, by.lookups, state, self._memo, now_us, by.left_out)
         self._load_fold = fold
         return fold
 

@@ -148,6 +148,16 @@ class Preparing(msgspec.Struct, array_like=True):
     """Input offset of its switch; a snapshot that began before does not count."""
 
 
+class Absence(msgspec.Struct, array_like=True):
+    """Columns of a table that the source no longer sends, or sends with another type."""
+
+    columns: tuple[str, ...]
+    last: int
+    """Input offset of the newest row that lacked one."""
+    parts: tuple[str, ...] = ()
+    """Parts of the mapping that use them, `<file> FROM <table>`: they say nothing new."""
+
+
 class Memo(msgspec.Struct, array_like=True):
     """Small state of the stage, in the marker of every unit."""
 
@@ -218,6 +228,8 @@ class Memo(msgspec.Struct, array_like=True):
     first_read: tuple[int, int] | None = None
     """The position of the first snapshot, until the log has said where it goes on."""
     preparing: Preparing | None = None
+    absent: dict[str, Absence] = msgspec.field(default_factory=dict)
+    """By table."""
 
     def read(self) -> frozenset[str] | None:
         """While rows are only stored: the tables that have been read, so that a row which joins no other is evaluated
