@@ -1,18 +1,20 @@
 -- On hand is the balance of each warehouse; the movements behind it are not read.  `real` is a float: four digits count.
--- A kit is sold as its parts, whose stock it moves: what Dolibarr counts of the kit itself is nothing to send.
+-- A kit moves the stock of its parts and a counter of its own, which is nothing to send: it is promised from its parts.
 SELECT p.ref AS sku, e.ref AS location, 'on_hand' AS bucket, COALESCE(CAST(s.reel AS DECIMAL(20, 4)), 0) AS quantity,
        NULL AS due, NULL AS reference
   FROM llx_product_stock s
   JOIN llx_product p ON p.rowid = s.fk_product
   JOIN llx_entrepot e ON e.rowid = s.fk_entrepot
- WHERE p.fk_product_type = 0 AND e.entity = 1
+  LEFT JOIN llx_product_association a ON a.fk_product_pere = p.rowid AND a.incdec = 1
+ WHERE p.fk_product_type = 0 AND e.entity = 1 AND a.rowid IS NULL
 UNION ALL
 -- A closed warehouse: the goods are there, and not for sale.
 SELECT p.ref, e.ref, 'on_hold', COALESCE(CAST(s.reel AS DECIMAL(20, 4)), 0), NULL, NULL
   FROM llx_product_stock s
   JOIN llx_product p ON p.rowid = s.fk_product
   JOIN llx_entrepot e ON e.rowid = s.fk_entrepot
- WHERE p.fk_product_type = 0 AND e.entity = 1 AND e.statut = 0
+  LEFT JOIN llx_product_association a ON a.fk_product_pere = p.rowid AND a.incdec = 1
+ WHERE p.fk_product_type = 0 AND e.entity = 1 AND e.statut = 0 AND a.rowid IS NULL
 UNION ALL
 -- An order names no warehouse: its demand is the network's.  Dolibarr keeps no quantity shipped: the lines of shipments
 -- say it.

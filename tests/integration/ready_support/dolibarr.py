@@ -50,7 +50,7 @@ def stock(rng: random.Random, n: int) -> Row:
 def part(rng: random.Random, n: int) -> Row:
     return {
         "rowid": n + 1,
-        "fk_product_pere": 1,
+        "fk_product_pere": n % 3 + 1,
         "fk_product_fils": n + 1,
         "qty": some(rng, 2.0, 0.5, 0.0, None),
         "incdec": some(rng, 0, 1),
@@ -170,11 +170,13 @@ DOLIBARR = System(
     {
         "on_hand": """
 SELECT p.ref, w.ref, ROUND(ps.reel, 4) FROM llx_product_stock ps, llx_entrepot w, llx_product p
- WHERE w.rowid = ps.fk_entrepot AND p.rowid = ps.fk_product AND w.entity = 1 AND p.fk_product_type = 0""",
+ WHERE w.rowid = ps.fk_entrepot AND p.rowid = ps.fk_product AND w.entity = 1 AND p.fk_product_type = 0
+   AND p.rowid NOT IN (SELECT fk_product_pere FROM llx_product_association WHERE incdec = 1)""",
         "on_hold": """
 SELECT p.ref, w.ref, ROUND(ps.reel, 4) FROM llx_product_stock ps, llx_entrepot w, llx_product p
  WHERE w.rowid = ps.fk_entrepot AND p.rowid = ps.fk_product AND w.entity = 1
-   AND p.fk_product_type = 0 AND NOT w.statut""",
+   AND p.fk_product_type = 0 AND NOT w.statut
+   AND p.rowid NOT IN (SELECT fk_product_pere FROM llx_product_association WHERE incdec = 1)""",
         "demand": _OPEN.format(
             lines="llx_commandedet",
             orders="llx_commande",
