@@ -17,6 +17,7 @@ from streams.core.mapping.files import Rule
 from streams.core.mapping.model import ComponentRow, OrderRow, OutputRow, Posting
 
 _ORDER_KINDS = {"orders": "header", "order_lines": "line", "shipments": "shipment"}
+_TEXTS = (Rule.KEY, Rule.TEXT, Rule.BUCKET, Rule.STATUS)
 _INSTANT_MARIADB = 7
 """Field type TIMESTAMP: it comes in UTC, as the session asks."""
 
@@ -28,17 +29,18 @@ class OutputMaker:
         self._of = of
         self._statuses = statuses
         self._zone = dt.UTC if time_zone == "UTC" else zoneinfo.ZoneInfo(time_zone)
+        rules = of.kind.columns
+        self._columns = [(name, rules[name]) for name in of.columns]
+        self._keys = [name for name, rule in of.kind.required.items() if rule is Rule.KEY]
 
     def make(self, values: Sequence[Any], types: Sequence[Any]) -> OutputRow:
         """`types` are the driver's.  Raises RowError for what no contract can hold, as the lane does."""
-        instants = {name for name, type_ in zip(self._of.columns, types, strict=True) if type_ == _INSTANT_MARIADB}
-        row = {
-            name: self._read(self._of.kind.columns[name], value, name in instants)
-            for name, value in zip(self._of.columns, values, strict=True)
+        row: dict[str, Any] = {
+            name: value if value is None else self._read(rule, value, type_ == _INSTANT_MARIADB)
+            for (name, rule), value, type_ in zip(self._columns, values, types, strict=True)
         }
-        for name in self._of.kind.required:
-            if self._of.kind.columns[name] is Rule.KEY:
-                row_checks.check_key(name, row[name])
+        for name in self._keys:
+            row_checks.check_key(name, row[name])
         match self._of.kind.name:
             case "postings":
                 return self._posting(row)
@@ -84,8 +86,8 @@ class OutputMaker:
             order = order or None
             if order is not None:
                 row_checks.check_key("order_id", order)
-        for name, value in row.items():
-            rule = self._of.kind.columns[name]
+        for name, rule in self._columns:
+            value = row[name]
             if rule is Rule.STATUS:
                 row_checks.map_status(attributes, raw, unmapped, name, value, self._statuses.get(name, {}))
             elif name not in identity:
@@ -93,8 +95,8 @@ class OutputMaker:
         return OrderRow(kind, order, part, attributes, raw, tuple(unmapped))
 
     def _read(self, rule: Rule, value: Any, instant: bool) -> Any:
-        if value is None:
-            return None
+        if type(value) is str and rule in _TEXTS:
+            return value
         match rule:
             case Rule.QUANTITY:
                 return _number(value)
@@ -162,7 +164,7 @@ def _database_value(column: Column, value: Any, postgres: bool) -> Any:
 
 def _number(value: Any) -> Decimal:
     try:
-        number = Decimal(str(value))
+        number = value if isinstance(value, Decimal) else Decimal(str(value))
     except InvalidOperation:
         raise semantics.unmappable(f"quantity {value!r} is no number") from None
     if not number.is_finite():

@@ -25,7 +25,7 @@ from streams.connect.audit.database import Chunk, Reader, Value
 from streams.connect.audit.lane_copy import LaneState, live
 from streams.connect.audit.lane_walk import LaneWalk, live_sum
 from streams.connect.audit.outputs import database_key, lane_key
-from streams.connect.audit.said import Columns, Line, Said, differing, lines, only_wanted, said_by, said_of
+from streams.connect.audit.said import Columns, Line, Said, differing, lines, mapped_of, only_wanted, said_by
 from streams.connect.audit.selects import Key, Wanted
 from streams.connect.audit.spill import Spill
 from streams.core.lane.applied import TEXT
@@ -232,7 +232,10 @@ class Audit:
         try:
             if isinstance(value, RowError):
                 raise value
-            there = only_wanted(said_of(value or [], reference), self._wanted)
+            made = mapped_of(value or [], reference)
+            if record is not None and made[:2] == (record.postings, record.parts):
+                return None
+            there = only_wanted(said_by(made.postings, made.parts, reference), self._wanted)
         except RowError as found:
             error = str(found)
         here = only_wanted(said_by(record.postings, record.parts, reference), self._wanted) if record else {}

@@ -10,7 +10,7 @@ import msgspec
 
 from streams.connect.audit.selects import Wanted
 from streams.core.lane.keys import ZERO, balance_name, split_sku
-from streams.core.lane.mapped import mapped
+from streams.core.lane.mapped import Mapped, mapped
 from streams.core.lane.state import EXACT, ItemState, LocationState, PartState
 from streams.core.mapping.files import FILE_KINDS, Rule
 from streams.core.mapping.model import Evaluation, OutputRow
@@ -58,9 +58,14 @@ def said_by(postings: Iterable[tuple[bytes, str]], parts: Iterable[tuple[bytes, 
     return found
 
 
+def mapped_of(outputs: list[OutputRow], reference: bytes) -> Mapped:
+    """What the lane would keep of what the database computed.  Raises RowError."""
+    return mapped(Evaluation(tuple(outputs), (), ()), reference)
+
+
 def said_of(outputs: list[OutputRow], reference: bytes) -> Said:
     """From what the database computed.  Raises RowError."""
-    made = mapped(Evaluation(tuple(outputs), (), ()), reference)
+    made = mapped_of(outputs, reference)
     return said_by(made.postings, made.parts, reference)
 
 
