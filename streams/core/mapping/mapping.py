@@ -34,7 +34,7 @@ from streams.core.mapping.problems import Problem, Refused
 from streams.core.mapping.program import Program
 from streams.core.mapping.select import Select, Selected, branches
 from streams.core.mapping.source import Lines, SourceConfig
-from streams.core.mapping.subset import outside
+from streams.core.mapping.subset import misspelt, outside
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 _NOTHING = Evaluation((), (), ())
@@ -368,6 +368,7 @@ def _compile_file(
         found.append(Problem(file, 1, 1, f"{len(trees)} statements: one SELECT … UNION ALL … a file"))
         return []
     wrong = [Problem(file, *problems.place(node), reason) for node, reason in outside(trees[0])]
+    wrong += [Problem(file, *place) for place in misspelt(text, DIALECTS[program.catalogue.kind])]
     if wrong:
         found += wrong
         return []

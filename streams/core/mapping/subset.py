@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import sqlglot
 from sqlglot import exp
+from sqlglot.tokens import TokenType
+
+from streams.core.mapping.dialects import Dialect
 
 _ALLOWED: dict[type[exp.Expr], str] = {
     # statement
@@ -147,6 +151,19 @@ def outside(tree: exp.Expr) -> Iterator[tuple[exp.Expr, str]]:
                 yield node, f"{name.strip('_').replace('_', ' ')} of {kind.__name__} is outside the subset"
         if not unknown:
             waiting += reversed(list(node.iter_expressions()))
+
+
+def misspelt(text: str, dialect: Dialect) -> Iterator[tuple[int, int, str]]:
+    """(line, column, reason) of what the parser takes and this database does not, though the tree shows nothing."""
+    if not dialect.oracle:
+        return
+    tokens = sqlglot.tokenize(text, read=dialect.parser)
+    for n, token in enumerate(tokens):
+        if token.token_type in (TokenType.FROM, TokenType.JOIN):
+            after = n + (4 if tokens[n + 2 : n + 3] and tokens[n + 2].token_type == TokenType.DOT else 2)
+            if after < len(tokens) and tokens[after].token_type == TokenType.ALIAS:
+                at = tokens[after]
+                yield at.line, at.col - len(at.text) + 1, "Oracle has no AS before a table's alias: leave it out"
 
 
 def _reason(name: str) -> str:

@@ -88,6 +88,8 @@ GOLDEN: list[tuple[str, dict[str, Any], Any]] = [
     ("TRUNC(at) + 1", {"AT": AT}, "2026-11-25"),
     ("TRUNC(ts) - DATE '2026-11-20'", {"TS": AT}, 4),
     ("TO_CHAR(at, 'YYYYMMDD')", {"AT": AT}, "20261124"),
+    ("TO_CHAR(TRUNC(anynum))", {"ANYNUM": "42"}, "42"),
+    ("'OE/' || TRUNC(anynum)", {"ANYNUM": "42"}, "OE/42"),
     ("TO_CHAR(n, 'FM00000')", {"N": 42}, "00042"),
     ("TO_CHAR(n, 'FM00')", {"N": 421}, "row error"),
     ("CASE WHEN at > DATE '2026-11-24' THEN 1 ELSE 0 END", {"AT": AT}, 1),

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from schemas.errors import InvalidInput
 from streams.core.mapping.catalogue import Catalogue, Column, Table
 from streams.core.mapping.model import RowError
 from streams.core.mapping.problems import Refused
 from tests.integration.mapping_support.selects import PlainSelects
 from tests.unit.mapping import golden_oracle, golden_sqlserver
-from tests.unit.mapping.tables import FOLD, image
+from tests.unit.mapping.tables import FOLD, compiled, image
 
 GOLDEN = {"sqlserver": golden_sqlserver, "oracle": golden_oracle}
 
@@ -87,3 +88,16 @@ def test_refused_where_it_is_not_certain(kind: str, expression: str, reason: str
     with pytest.raises(Refused) as error:
         answered(kind, expression, {})
     assert reason in str(error.value)
+
+
+def test_oracle_has_no_as_before_a_table_s_alias() -> None:
+    sql = """SELECT f.t AS sku, f.t AS location, 'demand' AS bucket, f.id AS quantity
+  FROM s.F {} f
+  JOIN F {} g ON g.id = f.id"""
+    there = catalogue("oracle")
+    there.schema = "S"
+    compiled(there, postings=sql.format("", ""))
+    with pytest.raises(InvalidInput) as error:
+        compiled(there, postings=sql.format("AS", "AS"))
+    told = [line.partition(": ")[0] for line in str(error.value).splitlines()]
+    assert told == ["postings.sql:2:12", "postings.sql:3:10"]
