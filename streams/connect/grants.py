@@ -15,7 +15,7 @@ import pymysql
 from schemas.errors import EnvironmentFault, InvalidInput
 from streams.connect import grants_other, preflight_mariadb, preflight_postgres
 from streams.connect.folder import Source
-from streams.connect.init.connector import HEARTBEAT, SIGNAL
+from streams.connect.init.connector import HEARTBEAT, SIGNAL, own_tables
 from streams.connect.preflight import Target, captured
 from streams.connect.statements import Statement, quoted
 
@@ -74,7 +74,7 @@ def grants(source: Source, seen: Seen | None = None, *, writes: bool = True) -> 
         raise InvalidInput(
             f"{source.place('table.include.list')}: {patterns} could match anything: name the tables one by one"
         )
-    own = {f"{source.schema}.{HEARTBEAT}", f"{source.schema}.{SIGNAL}", tables.heartbeat, tables.signal}
+    own = {f"{source.schema}.{name}" for name in own_tables(source.kind)} | {tables.heartbeat, tables.signal}
     mapped = [table for table in tables.tables if table not in own]
     if not mapped:
         raise InvalidInput(f"{source.place('table.include.list')}: names no table")

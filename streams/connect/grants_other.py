@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from streams.connect.folder import Source
-from streams.connect.init.connector import HEARTBEAT, SIGNAL
+from streams.connect.init.connector import HEARTBEAT, SIGNAL, own_tables
 from streams.connect.statements import Statement, quoted
 
 _ORACLE_VIEWS = (
@@ -60,6 +60,7 @@ def oracle(source: Source, mapped: Sequence[str], writes: bool) -> Iterator[Stat
     """Debezium, Oracle connector, "Preparing the database" and "Creating users"."""
     user = quoted("oracle", source.config.get("database.user", "").upper())
     schema = quoted("oracle", source.schema)
+    heartbeat, signal = own_tables("oracle")
     tables = [f"{schema}.{quoted('oracle', table.split('.', 1)[1])}" for table in mapped]
     yield Statement(
         "SHUTDOWN IMMEDIATE\nSTARTUP MOUNT\nALTER DATABASE ARCHIVELOG;\nALTER DATABASE OPEN;\n"
@@ -87,14 +88,14 @@ def oracle(source: Source, mapped: Sequence[str], writes: bool) -> Iterator[Stat
     )
     if writes:
         yield Statement(
-            f"CREATE TABLE {schema}.{HEARTBEAT.upper()} (id NUMBER(9) PRIMARY KEY, ts TIMESTAMP(6) NOT NULL);\n"
-            f"INSERT INTO {schema}.{HEARTBEAT.upper()} VALUES (1, SYSTIMESTAMP);\n"
-            f"CREATE TABLE {schema}.{SIGNAL.upper()} (id VARCHAR2(42) PRIMARY KEY, type VARCHAR2(32) NOT NULL, "
+            f"CREATE TABLE {schema}.{heartbeat} (id NUMBER(9) PRIMARY KEY, ts TIMESTAMP(6) NOT NULL);\n"
+            f"INSERT INTO {schema}.{heartbeat} VALUES (1, SYSTIMESTAMP);\n"
+            f"CREATE TABLE {schema}.{signal} (id VARCHAR2(42) PRIMARY KEY, type VARCHAR2(32) NOT NULL, "
             "data VARCHAR2(2048));\n"
-            f"ALTER TABLE {schema}.{HEARTBEAT.upper()} ADD SUPPLEMENTAL LOG DATA (ALL) COLUMNS;\n"
-            f"ALTER TABLE {schema}.{SIGNAL.upper()} ADD SUPPLEMENTAL LOG DATA (ALL) COLUMNS;\n"
-            f"GRANT SELECT, FLASHBACK, UPDATE ON {schema}.{HEARTBEAT.upper()} TO {user};\n"
-            f"GRANT SELECT, FLASHBACK, INSERT, DELETE ON {schema}.{SIGNAL.upper()} TO {user};",
+            f"ALTER TABLE {schema}.{heartbeat} ADD SUPPLEMENTAL LOG DATA (ALL) COLUMNS;\n"
+            f"ALTER TABLE {schema}.{signal} ADD SUPPLEMENTAL LOG DATA (ALL) COLUMNS;\n"
+            f"GRANT SELECT, FLASHBACK, UPDATE ON {schema}.{heartbeat} TO {user};\n"
+            f"GRANT SELECT, FLASHBACK, INSERT, DELETE ON {schema}.{signal} TO {user};",
             "onhand's own two tables, and write on them alone.",
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,13 @@ import pytest
 from streams.connect.catalogue import read_catalogue, session
 from streams.connect.init.propose import Ask, propose
 from streams.connect.init.survey import ForeignKey, survey
+from streams.connect.preflight import Target
 from streams.core.mapping.catalogue import Kind, PartialKey, drift
 from streams.core.mapping.mapping import compile_mapping
 from streams.core.mapping.source import parse_source
 from tests.integration.connect_support import database_cursor
 from tests.integration.mapping_support.databases import target
-from tests.stack import Database
+from tests.stack import Database, unique
 
 pytestmark = pytest.mark.integration
 CONFIGS = Path(__file__).parents[2] / "connect-configs"
@@ -31,6 +33,7 @@ POSTGRES = (
     "CREATE TABLE sales_order (id int PRIMARY KEY, customer text NOT NULL, state text)",
     "CREATE VIEW overview AS SELECT * FROM item",
     "CREATE TABLE onhand_heartbeat (id int PRIMARY KEY)",
+    "CREATE PUBLICATION onhand_new",
     "INSERT INTO item SELECT gen_random_uuid(), 'A', 'n' || n, 'new', now() FROM generate_series(1, 2) n",
     "INSERT INTO sales_order VALUES (1, 'c', 'draft'), (2, 'c', 'done')",
 )
@@ -106,6 +109,14 @@ def test_a_proposal_from_a_live_database(database: tuple[str, Database]) -> None
     proposal = propose(found, Ask("new", "reader"), CONFIGS)
     assert "item.code is no key: 2 rows have 'A': its rows would share a sku or a location" in proposal.notes
     assert 'execution_status: {"done": …, "draft": …}' in proposal.files["source.yaml"]
+    config = json.loads(proposal.files["connector.json"])
+    if kind == "postgres":
+        assert config["slot.name"] == config["publication.name"] == "onhand_new_2"  # the first one is somebody's
+    else:
+        with database_cursor(made, kind) as cursor:
+            cursor.execute("SELECT @@server_id")
+            assert str(cursor.fetchone()[0]) in found.taken
+        assert config["database.server.id"] not in found.taken
     assert "JOIN" in proposal.files["postings.sql"]
     source = parse_source(proposal.files["source.yaml"])
     text = {name: text for name, text in proposal.files.items() if name.endswith(".sql")}
@@ -116,3 +127,19 @@ def test_a_proposal_from_a_live_database(database: tuple[str, Database]) -> None
         for statement in text.values():
             cursor.execute(f"EXPLAIN {statement}")
             cursor.fetchall()
+
+
+def test_tables_that_the_user_may_not_read_are_said(postgres: Database) -> None:
+    role = unique("reader")
+    with database_cursor(postgres, "postgres") as cursor:
+        for statement in (
+            f"CREATE ROLE {role} LOGIN PASSWORD 'geheim'",
+            "CREATE TABLE item (code text PRIMARY KEY)",
+            "CREATE TABLE secret (code text PRIMARY KEY)",
+            f"GRANT SELECT ON item TO {role}",
+        ):
+            cursor.execute(statement)
+    at = Target(postgres.host, postgres.port, role, "geheim", postgres.name)
+    found = survey("postgres", at)
+    assert list(found.catalogue.tables) == ["item"]
+    assert found.notes == (f"{role} may not read 1 tables, which are left out: secret",)

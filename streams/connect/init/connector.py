@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from streams.connect.folder import log_topic
 from streams.connect.lint import CLASSES
+from streams.connect.statements import quoted
 
 HEARTBEAT = "onhand_heartbeat"
 SIGNAL = "onhand_signal"
@@ -97,7 +98,7 @@ def connector(wanted: Wanted) -> dict[str, str]:
         "database.user": wanted.user,
         "database.password": f"${{file:${{onhand:secrets}}/{name}.properties:password}}",
         **_of_kind(wanted),
-        "table.include.list": include_list(schema, wanted.tables, writes=wanted.writes),
+        "table.include.list": include_list(wanted.kind, schema, wanted.tables, writes=wanted.writes),
         "heartbeat.interval.ms": "1000",
         "notification.sink.topic.name": f"{name}.notifications",
         "transforms.one.replacement": log_topic(name),
@@ -109,15 +110,20 @@ def connector(wanted: Wanted) -> dict[str, str]:
     return config
 
 
-def include_list(schema: str, tables: Sequence[str], *, writes: bool) -> str:
+def own_tables(kind: str) -> tuple[str, str]:
+    """Heartbeat and signal table, as this database writes a bare name."""
+    return (HEARTBEAT.upper(), SIGNAL.upper()) if kind == "oracle" else (HEARTBEAT, SIGNAL)
+
+
+def include_list(kind: str, schema: str, tables: Sequence[str], *, writes: bool) -> str:
     """One expression a table: a snapshot reads them in the order of the list."""
-    own = (HEARTBEAT, SIGNAL) if writes else ()
+    own = own_tables(kind) if writes else ()
     return ",".join(f"{_pattern(schema)}\\.{_pattern(table)}" for table in (*tables, *own))
 
 
 def heartbeat_statement(kind: str, schema: str) -> str:
     """What moves the database's log while nothing else does."""
-    table = f"{schema}.{HEARTBEAT}"
+    table = f"{quoted(kind, schema)}.{own_tables(kind)[0]}"
     if kind == "postgres":
         return (
             f"INSERT INTO {table} (id, ts) VALUES (1, clock_timestamp()) "
@@ -130,7 +136,7 @@ def heartbeat_statement(kind: str, schema: str) -> str:
 
 def signal_table(wanted: Wanted) -> str:
     """As the connector's signal.data.collection names it."""
-    table = f"{wanted.schema}.{SIGNAL}"
+    table = f"{wanted.schema}.{own_tables(wanted.kind)[1]}"
     return table if wanted.kind in ("postgres", "mariadb") else f"{wanted.database}.{table}"
 
 

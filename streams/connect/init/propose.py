@@ -105,6 +105,8 @@ def from_ready(survey: Survey, ask: Ask, root: Path, ready: str) -> Proposal:
             if name.lower() in there:
                 known = {there[other.lower()] for other in joined if other.lower() in there}
                 joins.setdefault(there[name.lower()], set()).update(known)
+    if (folder / "README.md").is_file():
+        notes.append(f"{folder.parent.name}/{ready}/README.md says what means what, and what to adapt")
     files |= {f"examples/{path.name}": path.read_text() for path in sorted(folder.glob("examples/*.json"))}
     files[sources.FILE] = description
     files[CONNECTOR] = connector_text(_wanted(survey, ask, joined_first(joins)))
@@ -194,7 +196,7 @@ def recaptured(folder: Path) -> tuple[str, list[str]]:
     if not joins:
         raise InvalidInput(f"{folder}: no .sql file reads a table: write postings.sql, or another output")
     tables = joined_first(joins)
-    config["table.include.list"] = include_list(source.schema_, tables, writes=source.writes)
+    config["table.include.list"] = include_list(source.kind, source.schema_, tables, writes=source.writes)
     return json.dumps(config, indent=2, ensure_ascii=False) + "\n", list(tables)
 
 

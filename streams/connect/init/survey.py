@@ -200,15 +200,18 @@ def _postgres(at: Target, schema: str | None) -> Survey:
             ForeignKey(row["table"], tuple(row["columns"]), row["target"], tuple(row["target_columns"]))
             for row in database.execute(_FOREIGN_POSTGRES, [schema])
         )
-        rows = {
-            row["table"]: row["rows"] for row in database.execute(_ROWS_POSTGRES, [schema]) if row["rows"] is not None
-        }
+        sizes = {row["table"]: row["rows"] for row in database.execute(_ROWS_POSTGRES, [schema])}
         taken = {row["name"] for row in database.execute("SELECT slot_name::text AS name FROM pg_replication_slots")}
         taken |= {row["name"] for row in database.execute("SELECT pubname::text AS name FROM pg_publication")}
         zone = database.execute(sql.SQL("SELECT current_setting('TimeZone') AS zone")).fetchone()
     time_zone = _zone(str(zone["zone"]) if zone else "UTC", notes)
     with session("postgres", at) as cursor:
         catalogue = read_catalogue(cursor, "postgres", schema)
+    hidden = sorted(sizes.keys() - catalogue.tables.keys())
+    if hidden:
+        some = ", ".join(hidden[:5]) + (" …" if len(hidden) > 5 else "")
+        notes.append(f"{at.user} may not read {len(hidden)} tables, which are left out: {some}")
+    rows = {table: size for table, size in sizes.items() if size is not None}
     return Survey("postgres", at, catalogue, foreign, rows, time_zone, frozenset(taken), notes=tuple(notes))
 
 
