@@ -91,8 +91,6 @@ def _converted(c: Expressions, e: exp.Expr, value: Value, to: exp.DataType) -> V
     done = cast(c, e, value, _parameters(c, e, to))
     if kind == Kind.INT and to.this.name in _WHOLE_DIGITS:
         done = replace(done, size=Size(_WHOLE_DIGITS[to.this.name], 0))
-    if c.dialect.folds_text and kind == Kind.TEXT and value.kind != Kind.TEXT:
-        return replace(done, collation=SESSION_COLLATION if c.dialect.mysql_family else None)
     return replace(done, collation=SESSION_COLLATION) if c.dialect.mysql_family and kind == Kind.TEXT else done
 
 
