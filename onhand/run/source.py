@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
+
 from onhand.collector import collect_seldom
 from onhand.health import serve_health
 from onhand.metrics.catalogue import Kind
@@ -10,14 +13,17 @@ from schemas.errors import InvalidInput
 from schemas.registry import connected_codec
 from streams.agents.lane import LaneWorker
 from streams.agents.runtime.tuning import Tuning
+from streams.core.lane.applied import Applied
 from streams.core.mapping.dialects import not_proven
 from streams.core.mapping.mapping import load_mapping
-from streams.core.mapping.text import read_text
+from streams.core.mapping.text import compile_text, read_text
+
+log = logging.getLogger(__name__)
 
 
 def run(settings: Settings, name: str) -> int:
-    """Fold one source until SIGTERM.  Raises InvalidInput for an unknown source or a refused mapping (every problem
-    named at once), EnvironmentFault for what is missing around it."""
+    """Fold one source until SIGTERM.  Raises InvalidInput for an unknown source, EnvironmentFault for what is missing
+    around it."""
     folder = settings.connect_configs / name
     if not folder.is_dir():
         raise InvalidInput(
@@ -30,8 +36,7 @@ def run(settings: Settings, name: str) -> int:
     codec = connected_codec(settings.registry_url)
     worker = LaneWorker(
         name,
-        mapping,
-        read_text(folder),
+        _applied(folder),
         codec,
         kafka=settings.kafka,
         data_dir=settings.data_dir,
@@ -42,3 +47,12 @@ def run(settings: Settings, name: str) -> int:
     collect_seldom()
     with serve_health(settings, Kind.LANE, f"source-{name}", worker.health):
         return worker.run()
+
+
+def _applied(folder: Path) -> Applied:
+    """A folder whose mapping is refused does not keep a lane from working by the one that was applied."""
+    try:
+        return Applied(load_mapping(folder), read_text(folder), compile_text)
+    except InvalidInput as error:
+        log.warning("%s is refused, what was applied last goes on, if there is any: %s", folder, error)
+        return Applied(None, b"", compile_text, str(error))

@@ -8,9 +8,8 @@ from typing import Any
 from schemas.codec import Codec
 from streams.agents.runtime.tuning import Tuning
 from streams.agents.runtime.worker import StageWorker
+from streams.core.lane.applied import Applied
 from streams.core.lane.stage import LaneStage
-from streams.core.mapping.model import Mapping
-from streams.core.mapping.text import compile_text
 
 
 class LaneWorker:
@@ -19,8 +18,7 @@ class LaneWorker:
     def __init__(
         self,
         source: str,
-        mapping: Mapping,
-        text: bytes,
+        applied: Applied,
         codec: Codec,
         *,
         kafka: str,
@@ -29,12 +27,11 @@ class LaneWorker:
         replication: int = 1,
         tuning: Tuning | None = None,
     ) -> None:
-        """`mapping` and its packed `text` are the folder's.  Raises InvalidInput and EnvironmentFault as `StageWorker`
-        does."""
+        """Raises InvalidInput and EnvironmentFault as `StageWorker` does."""
         self._stages: list[LaneStage] = []
 
         def stage() -> LaneStage:
-            built = LaneStage(source, mapping, codec.encode, text=text, compile_text=compile_text)
+            built = LaneStage(source, applied, codec.encode)
             self._stages = [built]
             return built
 

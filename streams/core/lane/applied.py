@@ -32,16 +32,37 @@ class Switch(NamedTuple):
 
 
 class Applied:
-    """The folder's mapping, and how any other one is had."""
+    """The folder's mapping, and how any other one is had; made once for a process."""
 
-    def __init__(self, folder: Mapping, text: bytes, compile_text: Compile | None) -> None:
-        """Without `text` and `compile_text` nothing is kept, and only the folder's mapping can be worked by."""
-        self.folder, self._text, self._compile = folder, text, compile_text
+    def __init__(
+        self, folder: Mapping | None, text: bytes = b"", compile_text: Compile | None = None, refused: str = ""
+    ) -> None:
+        """`folder` None: it is `refused`.  Without `text` and `compile_text` nothing is kept, and only the folder's
+        mapping can be worked by."""
+        self.folder, self.refused = folder, refused
+        self._text, self._compile = text, compile_text
+        self._told: set[str] = set()
+        """Fingerprints that the log has told since the folder was read."""
+
+    def begin(self) -> Mapping:
+        """The mapping of a lane that has no state.  Raises InvalidInput."""
+        if self.folder is None:
+            raise InvalidInput(self.refused)
+        return self.folder
+
+    def unapplied(self, fingerprint: bytes) -> str:
+        """Why the folder's mapping is not the one of this fingerprint, which the lane works by or is about to; '': it
+        is, or the folder was read before that one was applied."""
+        if fingerprint.hex() in self._told:
+            return ""
+        if self.folder is None:
+            return f"its mapping files are refused ({self.refused})"
+        return "" if self.folder.fingerprint == fingerprint else "its mapping files were changed and not applied"
 
     def kept(self, state: View, fingerprint: bytes) -> Mapping | None:
         """The mapping of this fingerprint, for a lane that opens; its text is in the state afterwards.  None: it is
         neither the folder's nor kept, or this release refuses it."""
-        if fingerprint == self.folder.fingerprint:
+        if self.folder is not None and fingerprint == self.folder.fingerprint:
             self.count(state, self._text)
             return self.folder
         text = state.get(TEXT)
@@ -62,7 +83,8 @@ class Applied:
 
         Raises InvalidInput for a text that this release refuses.
         """
-        if control.fingerprint == self.folder.fingerprint.hex():
+        self._told.add(control.fingerprint)
+        if self.folder is not None and control.fingerprint == self.folder.fingerprint.hex():
             return Switch(self.folder, self._text, offset)
         if not control.text or self._compile is None:
             return None

@@ -46,7 +46,6 @@ class InForce:
         """What says nothing new."""
         self._absent: dict[str, Absence] = {}
         """Why: as in the memo, when they were left out."""
-        self.work_by(applied.folder)
 
     def work_by(self, mapping: Mapping) -> None:
         """Everything that depends on a mapping is made for this one."""
@@ -59,8 +58,9 @@ class InForce:
         self.left_out = LeftOut(mapping.left_out) if isinstance(mapping, PartMapping) else None
 
     def open(self, state: View, memo: Memo) -> None:
-        """A lane takes its partition over: what its state was made by counts."""
-        self.work_by(self.applied.kept(state, memo.mapping) or self.applied.folder)
+        """A lane takes its partition over: what its state was made by counts.  Raises InvalidInput when neither that is
+        known nor the folder has a mapping."""
+        self.work_by(self.applied.kept(state, memo.mapping) or self.applied.begin())
         if memo.absent and not self.waits(memo):
             self._leave_out(state, memo.absent)
         self.ahead = None
@@ -72,18 +72,13 @@ class InForce:
             self.ahead = Preparation(mapping)
 
     def begin_anew(self, end: int) -> Memo:
-        """A lane without state begins with the folder's mapping; `end` is the input's."""
-        self.work_by(self.applied.folder)
+        """A lane without state begins with the folder's mapping; `end` is the input's.  Raises InvalidInput."""
+        self.work_by(self.applied.begin())
         return Memo(self.mapping.fingerprint, tables=self._new_tables(), history_until=end)
 
     def waits(self, memo: Memo) -> bool:
         """Nobody can say which mapping made the state: a release before kept no text, and the folder has another."""
         return memo.mapping != self.mapping.fingerprint
-
-    def unapplied(self, memo: Memo) -> bool:
-        """The folder's mapping is another than the one that was applied last."""
-        last = memo.mapping if memo.preparing is None else memo.preparing.fingerprint
-        return self.applied.folder.fingerprint != last
 
     def _new_tables(self) -> dict[str, TableState]:
         return {name: TableState(entry.table.columns) for name, entry in self.entries.items()}
@@ -105,10 +100,11 @@ class InForce:
 
     def tell(self, fold: Fold) -> None:
         """What people must know of it."""
-        if self.unapplied(fold.memo):
-            goes_on = "its changes wait" if self.waits(fold.memo) else "the mapping that was applied last goes on"
-            detail = f"its mapping files were changed and the log has not switched to them: {goes_on}"
-            fold.faults.open("mapping-not-applied", "source", detail, again=False)
+        memo = fold.memo
+        why = self.applied.unapplied(memo.mapping if memo.preparing is None else memo.preparing.fingerprint)
+        if why:
+            goes_on = "its changes wait" if self.waits(memo) else "the mapping that was applied last goes on"
+            fold.faults.open("mapping-not-applied", "source", f"{why}: {goes_on}", again=False)
         else:
             fold.faults.close_code("mapping-not-applied", "source")
         if fold.memo.preparing is None:

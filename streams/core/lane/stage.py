@@ -16,7 +16,7 @@ import msgspec
 
 from schemas.errors import Fatal
 from schemas.intervals import is_over
-from streams.core.lane.applied import Applied, Compile
+from streams.core.lane.applied import Applied
 from streams.core.lane.faults import closed_exceptions, load_exception
 from streams.core.lane.fold import Fold
 from streams.core.lane.in_force import InForce
@@ -72,25 +72,19 @@ class LaneStage:
     """Implements `streams.core.unit.Stage` for one source."""
 
     def __init__(
-        self,
-        source: str,
-        mapping: Mapping,
-        encode: Encode,
-        limits: LaneLimits | None = None,
-        *,
-        text: bytes = b"",
-        compile_text: Compile | None = None,
+        self, source: str, mapping: Mapping | Applied, encode: Encode, limits: LaneLimits | None = None
     ) -> None:
-        """`mapping` is the folder's, `text` what it was compiled from; the lane works by the one that was applied."""
+        """`mapping` is the folder's; with its text, in `Applied`, the lane works by the one that was applied."""
+        applied = mapping if isinstance(mapping, Applied) else Applied(mapping)
         self.name = f"lane-{source}"
         self.input_topic = f"cdc.{source}"
         self.sole_writer_of: frozenset[str] = frozenset()
-        self.fingerprint = mapping.fingerprint
+        self.fingerprint = b"" if applied.folder is None else applied.folder.fingerprint
         """Of the mapping that made the state."""
         self._source = source
         self._limits = limits or LaneLimits()
-        self._memo = Memo(mapping.fingerprint)
-        self._in_force = InForce(source, Applied(mapping, text, compile_text), encode, self._load_live)
+        self._memo = Memo(self.fingerprint)
+        self._in_force = InForce(source, applied, encode, self._load_live)
         self._load_fold: Fold | None = None
         self._waiting: set[bytes] = set()
         self._closed: list[str] = []

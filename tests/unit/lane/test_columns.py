@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from streams.core.lane.applied import Applied
 from streams.core.lane.stage import LaneStage
 from streams.core.log.control import Action, Control, encode_control
 from streams.core.mapping.text import compile_text, pack
@@ -53,9 +54,8 @@ class Source(Lane):
         first = text()
         super().__init__(compile_text(first))
         self.runtime.durable.changelog.clear()
-        self.runtime.stage_factory = lambda: LaneStage(
-            "toy", compile_text(first), encode, text=first, compile_text=compile_text
-        )
+        applied = Applied(compile_text(first), first, compile_text)
+        self.runtime.stage_factory = lambda: LaneStage("toy", applied, encode)
         self.runtime.restart()
         rows = {"s.stock": [stock(1, "5"), stock(2, "7", item=2)], "s.item": [item(1, "A"), item(2, "B")]}
         self.log.snapshot(rows, names=list(rows))
@@ -74,8 +74,8 @@ class Source(Lane):
         return {key[0]: quantity for key, quantity in self.run().quantities().items()}
 
     def codes(self) -> dict[str, str]:
-        """Open exceptions that are about columns: code → detail."""
-        return {one.code: one.detail for one in self.exceptions().values() if one.code != "mapping-not-applied"}
+        """Open exceptions: code → detail."""
+        return {one.code: one.detail for one in self.exceptions().values()}
 
 
 @pytest.fixture
@@ -196,7 +196,19 @@ def test_names_alone_do_not_make_promises_uncertain(source: Source) -> None:
     source.log.transaction(("u", "s.item", {"id": 1, "code": "A"}), ("u", "s.stock", stock(1, "9")))
     assert source.on_hand() == {"A": 9, "B": 7}
     assert list(source.codes()) == ["column-absent"]
+    named = source.received().items["A"]
+    assert named is not None
+    assert named.name == "n", "what was said stands"
     assert progress_of(source) == (True, False, False)
+
+
+def test_a_view_that_does_without_goes_on_beside_one_that_does_not(source: Source) -> None:
+    source.apply(text(**{"postings.b": POSTINGS.replace("s.{qty}", "s.item")}))
+    source.run()
+    source.log.transaction(("u", "s.stock", stock(1, None, item=2, column=None)))
+    source.run()
+    said = [key for key in source.runtime.state() if key[:1] == b"s"]
+    assert [(key[1:2], b"\xa1b" in key) for key in said] == [(b"A", False), (b"B", False), (b"B", True)]
 
 
 def test_new_columns_and_wider_ones_are_nothing(source: Source) -> None:
