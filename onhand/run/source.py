@@ -13,6 +13,7 @@ from schemas.errors import InvalidInput
 from schemas.registry import connected_codec
 from streams.agents.lane import LaneWorker
 from streams.agents.runtime.tuning import Tuning
+from streams.connect.mapping_check import lane_memo
 from streams.core.lane.applied import Applied
 from streams.core.mapping.dialects import not_proven
 from streams.core.mapping.mapping import load_mapping
@@ -22,8 +23,8 @@ log = logging.getLogger(__name__)
 
 
 def run(settings: Settings, name: str) -> int:
-    """Fold one source until SIGTERM.  Raises InvalidInput for an unknown source, EnvironmentFault for what is missing
-    around it."""
+    """Fold one source until SIGTERM.  Raises InvalidInput for an unknown source, or a refused mapping (every problem
+    named at once) when none was applied before; EnvironmentFault for what is missing around it."""
     folder = settings.connect_configs / name
     if not folder.is_dir():
         raise InvalidInput(
@@ -36,7 +37,7 @@ def run(settings: Settings, name: str) -> int:
     codec = connected_codec(settings.registry_url)
     worker = LaneWorker(
         name,
-        _applied(folder),
+        _applied(settings, folder),
         codec,
         kafka=settings.kafka,
         data_dir=settings.data_dir,
@@ -49,10 +50,12 @@ def run(settings: Settings, name: str) -> int:
         return worker.run()
 
 
-def _applied(folder: Path) -> Applied:
+def _applied(settings: Settings, folder: Path) -> Applied:
     """A folder whose mapping is refused does not keep a lane from working by the one that was applied."""
     try:
         return Applied(load_mapping(folder), read_text(folder), compile_text)
     except InvalidInput as error:
-        log.warning("%s is refused, what was applied last goes on, if there is any: %s", folder, error)
+        if lane_memo(settings.kafka, folder.name) is None:
+            raise
+        log.warning("%s is refused, the mapping that was applied last goes on: %s", folder, error)
         return Applied(None, b"", compile_text, str(error))

@@ -57,7 +57,6 @@ def test_a_mapping_that_is_refused(chain: Chain, tmp_path: Path, name: str) -> N
     before = connector(chain, "erp")
 
     for command in (
-        ("run", "source", "erp"),
         ("source", "check", "erp", "--offline"),
         ("source", "test", "erp"),
         ("source", "apply", "erp"),
