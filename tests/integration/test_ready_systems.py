@@ -8,9 +8,8 @@ vendor's code.
 from __future__ import annotations
 
 import json
-import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from streams.core.mapping.catalogue import Catalogue, drift
 from streams.core.mapping.mapping import CompiledMapping, load_mapping
 from tests.integration.mapping_support.databases import Writer, server, writer
 from tests.integration.mapping_support.rows import Server
+from tests.integration.ready_support.contents import Change, Contents
 from tests.integration.ready_support.dolibarr import DOLIBARR
 from tests.integration.ready_support.erpnext import ERPNEXT
 from tests.integration.ready_support.log import TableLog
@@ -42,38 +42,25 @@ DIGITS = Decimal("0.000001")
 class Trial:
     """One system's database, and a lane that is told its rows."""
 
-    def __init__(self, system: System, at: Database, rows: Writer, there: Server, mapping: CompiledMapping) -> None:
-        self.system, self.at, self.rows, self.there, self.mapping = system, at, rows, there, mapping
+    def __init__(self, system: System, rows: Writer, there: Server, mapping: CompiledMapping) -> None:
+        self.system, self.rows, self.there, self.mapping = system, rows, there, mapping
         self.keys = {name: there.catalogue.tables[_short(name)].primary[0] for name in mapping.tables}
         self.lane = Lane(mapping)
         self.log = self.lane.log = TableLog(self.keys)
-        self.rng = random.Random(system.name)
 
-    def fill(self) -> None:
-        for table, (count, make) in self.system.tables.items():
-            for n in range(count):
-                self._insert(table, make(self.rng, n))
-        self.log.read(
-            {
-                name: self.there.images(self.there.catalogue.tables[_short(name)], table.columns)
-                for name, table in self.mapping.tables.items()
-            }
-        )
+    def read(self) -> None:
+        """A first snapshot."""
+        self.log.read({name: self._images(name) for name in self.mapping.tables})
 
-    def change(self) -> None:
-        """Rows are made anew, deleted, and come back."""
-        for _ in range(CHANGES):
-            table, (count, make) = self.rng.choice(list(self.system.tables.items()))
-            row = make(self.rng, self.rng.randrange(count))
-            name = next(name for name in self.mapping.tables if _short(name) == table)
-            key = self.keys[name]
-            known = bool(self._images(name, row[key]))
-            self.rows.execute(f"DELETE FROM {self._quoted(table)} WHERE {self.there.quote(key)} = %s", [row[key]])
-            if known and self.rng.random() < 0.3:
-                self.log.transaction(("d", name, {key: row[key]}))
-                continue
-            self._insert(table, row)
-            self.log.transaction(("u" if known else "c", name, json.loads(self._images(name, row[key])[0])))
+    def follow(self, change: Change) -> None:
+        """What the connector tells of it."""
+        name = next(name for name in self.mapping.tables if _short(name) == change.table)
+        column = self.keys[name]
+        if change.op == "d":
+            self.log.transaction(("d", name, {column: change.key}))
+            return
+        rows = map(json.loads, self._images(name))
+        self.log.transaction((change.op, name, next(row for row in rows if row[column] == change.key)))
 
     def lane_says(self) -> Totals:
         self.lane.run()
@@ -87,19 +74,8 @@ class Trial:
     def vendor_says(self) -> dict[str, dict[tuple[str, str], Decimal]]:
         return {what: _sums(self.rows.query(sql)) for what, sql in self.system.meaning.items()}
 
-    def _insert(self, table: str, row: Mapping[str, Any]) -> None:
-        names = ", ".join(map(self.there.quote, row))
-        self.rows.execute(
-            f"INSERT INTO {self._quoted(table)} ({names}) VALUES ({', '.join(['%s'] * len(row))})", list(row.values())
-        )
-
-    def _images(self, name: str, key: Any) -> list[bytes]:
-        table = self.there.catalogue.tables[_short(name)]
-        images = self.there.images(table, self.mapping.tables[name].columns)
-        return [image for image in images if json.loads(image)[self.keys[name]] == key]
-
-    def _quoted(self, table: str) -> str:
-        return self.there.quote(table)
+    def _images(self, name: str) -> list[bytes]:
+        return self.there.images(self.there.catalogue.tables[_short(name)], self.mapping.tables[name].columns)
 
 
 def _short(name: str) -> str:
@@ -159,11 +135,11 @@ def test_a_lane_holds_what_the_database_says_and_the_vendor_means(
 ) -> None:
     at: Database = request.getfixturevalue(system.kind)
     with writer(system.kind, at) as rows:
-        rows.run(*system.statements())
+        contents = Contents(system, rows)
+        contents.make()
         with server(system.kind, at) as there:
-            mapping = _adopt(system, there, tmp_path / system.name)
-            trial = Trial(system, at, rows, there, mapping)
-            trial.fill()
+            trial = Trial(system, rows, there, _adopt(system, there, tmp_path / system.name))
+            trial.read()
             seen: Counter[str] = Counter()
             for _ in range(ROUNDS):
                 held = trial.lane_says()
@@ -172,7 +148,8 @@ def test_a_lane_holds_what_the_database_says_and_the_vendor_means(
                 for what, sums in trial.vendor_says().items():
                     seen[what] += len(sums)
                     assert meant[what] == sums, what
-                trial.change()
+                for _ in range(CHANGES):
+                    trial.follow(contents.change())
     assert [what for what in system.meaning if not seen[what]] == [], "these rows show nothing of it"
     parts = {part.kind for _, part in trial.lane.received().parts.values()}
     assert len(parts) == 3, "headers, lines and shipments"

@@ -1,4 +1,4 @@
-"""The ready folders: each compiles, its examples map, its connector passes the rules, and its README cites its columns."""
+"""The ready folders: each compiles, its examples map, its connector passes the rules, its README names its tables."""
 
 from __future__ import annotations
 
