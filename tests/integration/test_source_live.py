@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from onhand.cli.main import onhand
 from onhand.stack.local import settings_environment
 from schemas.errors import EXIT_DIFFERENCES, EXIT_OK, OnhandError
 from streams.connect.catalogue import session
+from streams.connect.live.images import plain
 from streams.connect.live.rows import Manners, live_rows
 from streams.connect.live.trial import try_mapping
 from streams.core.mapping.examples import evaluate_rows
@@ -185,6 +187,15 @@ def test_live_lookups_find_what_whole_tables_do(shop: Shop) -> None:
 
 def json_of(image: bytes) -> str:
     return json.dumps(json.loads(image), sort_keys=True)
+
+
+def test_keys_that_a_column_cannot_hold_find_nothing(shop: Shop) -> None:
+    mapping = load_mapping(shop.folder)
+    (by_id,) = [lookup for lookup in mapping.lookups if lookup.columns == ("id",)]
+    with live_rows(mapping, target(shop.at)) as live:
+        keys = [(3,), (Decimal("3.5"),), (Decimal("4.00"),), (1 << 31,), (-(1 << 40),)]
+        found = [plain(image)["code"] for image in live.found(by_id, keys)]
+    assert sorted(found) == ["A003", "A004"]
 
 
 def test_an_example_is_recorded_disguised_and_passes(shop: Shop) -> None:

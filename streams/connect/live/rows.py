@@ -26,7 +26,7 @@ from streams.core.mapping.model import MANY, Lookup, LookupKey
 
 IN_ONE_QUESTION = 500
 """Keys asked for in one statement."""
-_DIGITS = {"smallint": 15, "integer": 31, "bigint": 63}
+_BITS = {"smallint": 15, "integer": 31}
 _TIMED_OUT = (3024, 1969)
 """MariaDB's codes for a statement that ran too long."""
 
@@ -115,9 +115,12 @@ class LiveRows:
         out: list[Any] = []
         for column, value in zip(columns, key, strict=True):
             if column.kind == Kind.INT and isinstance(value, (int, Decimal)):
-                if value != int(value) or abs(int(value)) >> _DIGITS.get(column.type, 64):
+                if value != int(value):
                     return None
                 value = int(value)
+                bits = _BITS.get(column.type, 63)
+                if self._kind == "postgres" and not -(1 << bits) <= value < 1 << bits:
+                    return None  # an error there, where MariaDB finds nothing
             if self._kind == "postgres":
                 value = str(value)
                 if "\0" in value:
