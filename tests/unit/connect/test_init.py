@@ -109,6 +109,12 @@ def test_real_systems_are_understood(name: str, stock: str, item: str, line: str
     assert [one and one.name for one in chosen] == [stock, item, line]
 
 
+def test_an_archive_stands_behind_what_is_live() -> None:
+    line = "order_no:i! line_no:i! item:c qty_ordered:n"
+    found = Finder(surveyed({"archive_order_line": line, "order_line": line})).candidates()
+    assert [one.name for one in found[Role.SALES_LINE]] == ["order_line", "archive_order_line"]
+
+
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_legacy_systems_are_understood(system: str) -> None:
     kind, tables, wanted = SYSTEMS[system]
@@ -183,7 +189,7 @@ def test_tables_that_repeat_per_company_become_one() -> None:
     text = {name: text for name, text in files.items() if name.endswith(".sql")}
     compiled = compile_mapping(parse_source(files["source.yaml"]), survey.catalogue, text, b"0" * 32)
     assert {"s.A$stock", "s.B$stock"} <= set(compiled.tables)
-    assert collapse(surveyed({"order_line": "id:i!", "order_header": "id:i!"}))[1] == ()
+    assert collapse(surveyed({"stock_north": stock, "stock_south": stock}))[1] == ()  # one table and its like
 
 
 def test_names_in_use_are_left_to_their_owners() -> None:
