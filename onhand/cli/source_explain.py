@@ -149,6 +149,7 @@ def _show_claims(document: dict[str, Any]) -> None:
 
 def _show_rows(rows: Sequence[dict[str, Any]], limit: int) -> None:
     click.echo()
+    shown: set[str] = set()
     for row in rows[:limit]:
         state = "" if row["state"] == "live" else f" [{row['state']}]"
         click.echo(click.style(f"{row['source']}: {row['row']}{state}", bold=True))
@@ -160,7 +161,10 @@ def _show_rows(rows: Sequence[dict[str, Any]], limit: int) -> None:
         for joined in row["joined"]:
             if joined["row"] is None:
                 click.echo(f"    joins no row of {joined['table']} by {joined['by']} = {', '.join(joined['key'])}")
+            elif joined["row"] in shown:
+                click.echo(f"    joins {joined['row']}, shown above")
             else:
+                shown.add(joined["row"])
                 click.echo(f"    joins {joined['row']}: {_pairs(joined['columns'])}; {_changed(joined['change'])}")
         for exception in row["exceptions"]:
             click.echo(f"    exception {exception}: `onhand exceptions show`")

@@ -82,6 +82,7 @@ def test_why_a_sku_has_its_promise_and_an_order_its_values(chain: Chain, sold: s
     assert line["change"]["what"] == "inserted"
     assert line["change"]["position"].startswith("lsn:")
     assert abs(line["change"]["committed_us"] - time.time_ns() // 1000) < 300_000_000
+    assert row_of(told, "erp.itmast")["says"] == ["what the item is"]
     bin_stock = row_of(told, "wms.bin_stock")
     joined = {one["table"]: one for one in bin_stock["joined"]}
     assert joined["wms.item"]["columns"]["item_code"].upper().replace("-", "") == sold

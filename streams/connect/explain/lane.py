@@ -34,6 +34,8 @@ from streams.core.mapping.text import compile_text
 
 _row_decoder = msgspec.msgpack.Decoder(RowRecord)
 _memo_decoder = msgspec.msgpack.Decoder(Memo)
+_ALSO = {b"i": "what the item is", b"b": "what the kit is made of", b"t": "that it goes into a kit"}
+"""By kind of state key."""
 _part_decoder = msgspec.msgpack.Decoder(PartState)
 
 
@@ -82,6 +84,8 @@ class HeldRow:
     """Ids of open exceptions about it."""
     postings: tuple[tuple[BalanceName, str], ...] = ()
     """About the sku that was asked for."""
+    also: tuple[str, ...] = ()
+    """What else it says of that sku, in words."""
 
     @property
     def text(self) -> str:
@@ -163,9 +167,12 @@ class LaneState:
                 for balance, quantity in record.postings
                 if balance.startswith(begins)
             )
-            said = any(part[1:].startswith(begins) for part, _ in record.parts if part[:1] in (b"i", b"b", b"t"))
-            if postings or said:
-                out.append(self._held(key[1:], record, postings))
+            kinds = [part[:1] for part, _ in record.parts if part[1:].startswith(begins)]
+            also = tuple(dict.fromkeys(_ALSO[kind] for kind in kinds if kind in _ALSO))
+            if postings or also:
+                row = self._held(key[1:], record, postings)
+                row.also = also
+                out.append(row)
         known = {row.reference for row in out}
         for reference in self.uncertain(sku):
             if reference in known:

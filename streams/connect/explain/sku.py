@@ -32,7 +32,7 @@ def explain_sku(world: World, sku: str, now_us: int) -> dict[str, Any]:
             entry = Entry(lane.source, name.view, name.location, name.bucket, name.due, held.quantity, 0)
             claims[name.reference].append(entry)
         found = lane.rows_of_sku(sku)
-        says = {row.reference: [posting_text(*posting) for posting in row.postings] for row in found}
+        says = {row.reference: [*(posting_text(*posting) for posting in row.postings), *row.also] for row in found}
         rows += row_documents(world, lane, found, says)
     if atp is None and not claims and not rows:
         silent = "".join(f"; {source}: {why}" for source, why in world.silent.items())

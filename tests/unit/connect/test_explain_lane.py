@@ -13,6 +13,7 @@ from bench.lane import Writer
 from schemas.codec import Codec
 from streams.connect.explain.lane import LaneState
 from streams.connect.explain.rows import posting_text
+from streams.core.lane.applied import Applied
 from streams.core.lane.stage import LaneStage
 from streams.core.mapping.mapping import CompiledMapping, load_mapping
 from streams.core.mapping.text import compile_text, read_text
@@ -40,9 +41,7 @@ class Lane:
         self.log, self.fed = Writer("wms"), 0
         text = read_text(CONFIGS / "wms")
         codec = Codec.local()
-        self.runtime = MemoryRuntime(
-            lambda: LaneStage("wms", self.mapping, codec.encode, text=text, compile_text=compile_text)
-        )
+        self.runtime = MemoryRuntime(lambda: LaneStage("wms", Applied(self.mapping, text, compile_text), codec.encode))
 
     def snapshot(self, rows: Iterable[tuple[str, dict[str, Any]]]) -> None:
         held = list(rows)
