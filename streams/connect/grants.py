@@ -217,8 +217,9 @@ def _mariadb(source: Source, mapped: Sequence[str], writes: bool, seen: Seen) ->
             f"The connector's user. Its password goes into {source.name}.properties of the secrets folder "
             "(`password=…`).\nAn anonymous user ''@'localhost' would shadow it: drop that.",
         )
+    monitor = "BINLOG MONITOR" if source.kind == "mariadb" else "REPLICATION CLIENT"
     yield Statement(
-        f"GRANT RELOAD, SHOW DATABASES, REPLICATION SLAVE, BINLOG MONITOR, LOCK TABLES ON *.* TO {user};",
+        f"GRANT RELOAD, SHOW DATABASES, REPLICATION SLAVE, {monitor}, LOCK TABLES ON *.* TO {user};",
         "Read the binlog, and hold still for the moment in which a snapshot notes its place.",
     )
     yield Statement(

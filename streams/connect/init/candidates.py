@@ -175,6 +175,14 @@ class Finder:
                     return ForeignKey(table, (column,), name, other.primary)
         return None
 
+    def archive_of(self, table: str) -> str | None:
+        """A table of old rows that has all of this one's columns: rows may be moved there when they are done."""
+        mine = set(self._plain[table].values())
+        for name, plain in self._plain.items():
+            if name != table and _NOT_LIVE.search(_plain_table(name)) and mine <= set(plain.values()):
+                return name
+        return None
+
     def first(self, table: str, what: str, kinds: tuple[Kind, ...] | None = None) -> Column | None:
         """The column whose name says `what` most plainly, and whose type can be it."""
         best_one, plainest = None, 0.0

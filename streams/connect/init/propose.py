@@ -54,17 +54,24 @@ class Proposal:
 def propose(survey: Survey, ask: Ask, root: Path) -> Proposal:
     """A folder with skeleton SQL."""
     one_of_each, companies = repeating.collapse(survey)
-    found = Finder(one_of_each).candidates()
+    finder = Finder(one_of_each)
+    found = finder.candidates()
     notes = list(survey.notes)
     if survey.kind in ("postgres", "mariadb") and not companies and survey.at.host:
         survey = with_codes(survey, list(status_columns(found)))
         twice = codes_twice(survey, _codes(found))
         notes += [f"{line}: its rows would share a sku or a location" for line in twice]
-    skeleton = Writer(Finder(one_of_each), found, repeating.VARIABLE if companies else "").write()
+    skeleton = Writer(finder, found, repeating.VARIABLE if companies else "").write()
     if not skeleton.files:
         notes.append(f"no table of {survey.schema} looks like stock or orders: write postings.sql yourself")
     tables = repeating.expanded(skeleton.tables, companies)
     notes += _without_key(survey.catalogue, tables)
+    for table in skeleton.tables:
+        if (archive := finder.archive_of(table)) is not None:
+            notes.append(
+                f"{archive} has all columns of {table}: if done rows are moved there, read it too and say "
+                f"`deletions: {{{table}: archived}}` in source.yaml"
+            )
     wanted = _wanted(survey, ask, tables)
     files = {
         sources.FILE: source_text(survey, ask, skeleton, companies),

@@ -91,6 +91,8 @@ def test_the_demo_erp_is_understood() -> None:
         Role.PURCHASE_LINE: "purlin",
     }
     assert [one.name for one in found[Role.SALES_LINE]] == ["ordlin", "ordlnh"]  # the archive stands behind
+    notes = propose(demo("erp"), Ask("new", "reader"), CONFIGS).notes
+    assert [note for note in notes if "`deletions: {ordlin: archived}`" in note]
 
 
 @pytest.mark.parametrize(
