@@ -1,4 +1,7 @@
-"""Random expressions: what the database says and what the compiled form says are equal, row by row."""
+"""Random expressions and whole mappings: what the database says and what the compiled form says are equal, row by row.
+
+ONHAND_FUZZ_EXPRESSIONS, ONHAND_FUZZ_MAPPINGS and ONHAND_FUZZ_SEED draw more, or others.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import pytest
 
 from streams.core.mapping.model import RowError
 from streams.core.mapping.problems import Refused
+from tests.integration.mapping_support import mappings
 from tests.integration.mapping_support.databases import server, writer
 from tests.integration.mapping_support.grammar import DDL, Grammar, odd_rows
 from tests.integration.mapping_support.rows import Server, plain
@@ -19,7 +23,8 @@ from tests.integration.mapping_support.selects import PlainSelects
 from tests.stack import Database
 
 pytestmark = pytest.mark.integration
-EXPRESSIONS = int(os.environ.get("ONHAND_FUZZ_EXPRESSIONS", "400"))
+EXPRESSIONS = int(os.environ.get("ONHAND_FUZZ_EXPRESSIONS", "300"))
+MAPPINGS = int(os.environ.get("ONHAND_FUZZ_MAPPINGS", "60"))
 SEED = int(os.environ.get("ONHAND_FUZZ_SEED", "20261124"))
 ROWS = 120
 
@@ -28,6 +33,7 @@ def fuzz(kind: str, at: Database) -> None:
     with writer(kind, at) as made:
         made.run(*DDL[kind])
         made.insert("f", odd_rows(kind, ROWS))
+        mappings.fill(kind, made)
     grammar = Grammar(kind, SEED)
     counts: Counter[str] = Counter()
     wrong: list[str] = []
@@ -40,8 +46,51 @@ def fuzz(kind: str, at: Database) -> None:
             counts[outcome.split(":")[0]] += 1
             if outcome.startswith("differ"):
                 wrong.append(f"{text}\n    {outcome}")
+        for _ in range(MAPPINGS):
+            text = mappings.draw(grammar)
+            outcome = compare_whole(there, text)
+            counts[f"mapping {outcome.split(':')[0]}"] += 1
+            if outcome.startswith("differ"):
+                wrong.append(f"{text}\n    {outcome}")
     assert not wrong, "\n".join(sorted(wrong, key=len)[:10])
     assert counts["equal"] > EXPRESSIONS * 0.4, counts
+    assert counts["mapping equal"] > MAPPINGS * 0.3, counts
+
+
+def compare_whole(there: Server, text: str) -> str:
+    """As `compare`, of all rows that the SELECTs of a mapping yield."""
+    try:
+        compiled = PlainSelects(there.catalogue, text)
+    except Refused:
+        return "refused"
+    rows = {short: _decoded(there, compiled, short) for short in compiled.tables}
+    lookups: list[dict[Any, Any]] = []
+    for index, lookup in enumerate(compiled.lookups):
+        short = lookup.table.rpartition(".")[2]
+        of = compiled.tables[short]
+        lookups.append({key: row for row in rows[short] for i, key in of.lookup_keys(row) if i == index})
+    here: Counter[tuple[Any, ...]] = Counter()
+    failed = None
+    for row in rows["f"]:
+        try:
+            outputs = compiled.tables["f"].evaluate(row, lookups).outputs
+        except RowError as error:
+            failed = str(error)
+        else:
+            here.update(tuple(map(plain, output)) for output in outputs)  # type: ignore[arg-type]
+    try:
+        expected = Counter(tuple(map(plain, row)) for row in there.query(text))
+    except (psycopg.Error, pymysql.Error) as error:
+        return f"fails there: {error}"
+    if failed is not None:
+        return "equal" if "outside the years" in failed else f"differ: only here: {failed}"
+    only = [list((a - b).items())[:2] for a, b in ((expected, here), (here, expected))]
+    return f"differ: (only there, only here) {only}" if any(only) else "equal"
+
+
+def _decoded(there: Server, compiled: PlainSelects, short: str) -> list[Any]:
+    of = compiled.tables[short]
+    return [of.decode(image) for image in there.images(there.catalogue.tables[short], of.columns)]
 
 
 def compare(there: Server, images: list[bytes], text: str) -> str:

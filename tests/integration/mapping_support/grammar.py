@@ -1,20 +1,29 @@
-"""Random SQL expressions over every column type of table `f`, for both databases."""
+"""Random SQL expressions over every column type of table `f`, and of the lookups joined to it, for both databases."""
 
 from __future__ import annotations
 
 import datetime as dt
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
 from tests.integration.mapping_support.rows import DATES, FLOATS, NUMBERS, TEXTS
 
+SENTINEL = "CASE WHEN dz > '1753-01-01' THEN dz END"
+ZONES = ("UTC", "Europe/Paris", "America/St_Johns", "Australia/Lord_Howe")
+UUIDS = ("0e984725-c51c-4bf4-9960-e1c80e27aba0", "00000000-0000-0000-0000-000000000000")
+STAMPS = (
+    dt.datetime(2026, 3, 29, 1, 30), dt.datetime(2026, 3, 29, 2, 30), dt.datetime(2026, 10, 25, 2, 30),
+    dt.datetime(2026, 10, 25, 0, 30), dt.datetime(2026, 4, 5, 1, 45), dt.datetime(1890, 5, 1, 12),
+)  # fmt: skip
+"""Among them such as a clock skips, or shows twice."""
 DDL = {
     "postgres": [
+        "CREATE TYPE mood AS ENUM ('b', 'A', 'é1')",
         "CREATE TABLE f (id int PRIMARY KEY, i1 int, i2 bigint NOT NULL, n2 numeric(12,2), n6 numeric(18,6) NOT NULL, "
         "nu numeric, fl double precision, fr real, t1 varchar(20), t2 text NOT NULL, c8 char(8), b boolean, d1 date, "
-        "d2 date NOT NULL, ts timestamp)"
+        "d2 date NOT NULL, ts timestamp, e mood, u uuid, z timestamptz)",
     ],
     "mariadb": [
         "CREATE TABLE f (id int PRIMARY KEY, i1 int, i2 bigint NOT NULL, n2 decimal(12,2), n6 decimal(18,6) NOT NULL, "
@@ -22,8 +31,8 @@ DDL = {
         "t2 text COLLATE utf8mb4_general_ci NOT NULL, c8 char(8) COLLATE utf8mb4_general_ci, b tinyint, d1 date, "
         "d2 date NOT NULL, ts datetime(6), tu varchar(20) COLLATE utf8mb4_unicode_ci, "
         "tv varchar(20) COLLATE utf8mb4_unicode_ci, ta varchar(20) COLLATE utf8mb4_uca1400_ai_ci, "
-        "tb varchar(20) COLLATE utf8mb4_bin, tl varchar(20) CHARACTER SET latin1 COLLATE latin1_swedish_ci"
-        ") DEFAULT CHARSET utf8mb4"
+        "tb varchar(20) COLLATE utf8mb4_bin, tl varchar(20) CHARACTER SET latin1 COLLATE latin1_swedish_ci, "
+        "e enum('b', 'A', 'é1') COLLATE utf8mb4_general_ci, bi bit(1), dz date) DEFAULT CHARSET utf8mb4"
     ],
 }
 
@@ -69,7 +78,12 @@ def odd_rows(kind: str, count: int) -> list[tuple[Any, ...]]:
         if mariadb:
             values += [maybe(rng.choice(TEXTS)) for _ in range(4)]
             values.append(maybe(rng.choice([text for text in TEXTS if all(ord(c) < 256 for c in text)])))
-        return tuple(values)
+        values.append(maybe(rng.choice(["b", "A", "é1"])))
+        if mariadb:
+            return (*values, maybe(rng.choice([b"\0", b"\1"])), maybe(rng.choice(["0000-00-00", *DATES])))
+        if rng.random() < 0.3:
+            values[14] = rng.choice(STAMPS)
+        return (*values, maybe(rng.choice(UUIDS)), maybe(rng.choice(STAMPS).replace(tzinfo=dt.UTC)))
 
     return [row(n) for n in range(1, count + 1)]
 
@@ -80,6 +94,11 @@ class Grammar:
     def __init__(self, kind: str, seed: int) -> None:
         self.rng = random.Random(seed)
         self.mariadb = kind == "mariadb"
+        self.leaves([])
+
+    def leaves(self, more: Sequence[tuple[list[str], list[str], list[str], list[str]]]) -> None:
+        """Columns to draw from beside those of `f`: integers, numbers, texts, dates of each joined table."""
+        self.more = [[name for table in more for name in table[kind]] for kind in range(4)]
 
     def draw(self, depth: int = 3) -> str:
         kinds = (self.integer, self.number, self.text, self.date, self.condition)
@@ -162,11 +181,26 @@ class Grammar:
             f"(ts {order} '2024-02-28 23:59:59')",
             "fl > 0",
             "fl <= 1",
+            *self._typed_conditions(order),
         )
+
+    def _typed_conditions(self, order: str) -> list[str]:
+        """On an enum, a uuid, an instant, a bit, a zero date."""
+        literal = self.rng.choice(["'A'", "'b'", "'é1'"])
+        if self.mariadb:
+            return [f"e = {literal.lower()}", f"e IN ({literal}, 'B')", "bi = 1", f"{SENTINEL} IS NULL"]
+        zone = self.rng.choice(ZONES)
+        return [
+            f"e = {literal}",
+            f"e IN ({literal}, 'A')",
+            f"u <> '{UUIDS[0].upper()}'",
+            f"(z AT TIME ZONE '{zone}' {order} '2026-03-29 02:30:00')",
+            f"((ts AT TIME ZONE '{zone}') {order} z)",
+        ]
 
     def integer(self, d: int) -> str:
         if d == 0:
-            return self.rng.choice(["i1", "i2", "0", "1", "2", "-3", "7"])
+            return self.rng.choice(["i1", "i2", "0", "1", "2", "-3", "7", self.either("bi", "7"), *self.more[0] * 3])
         i = self._drawing(self.integer, d)
         digits = self.rng.choice(["t1", "t2"])
         return self.pick(
@@ -197,7 +231,9 @@ class Grammar:
         if d == 0:
             floats = ["CAST(fl AS DECIMAL(20, 4))", "CAST(fl AS DECIMAL(30, 12))", "CAST(fr AS DECIMAL(12, 3))"]
             more = [] if self.mariadb else ["CAST(fl AS numeric)"]
-            return self.rng.choice(["n2", "n6", "nu", "1.5", "0.25", "-2.675", "10.00", *floats, *more])
+            return self.rng.choice(
+                ["n2", "n6", "nu", "1.5", "0.25", "-2.675", "10.00", *floats, *more, *self.more[1] * 4]
+            )
         e, n = self._drawing(self.number, d), self._drawing(self.any_number, d)
         x = self.rng.choice(["t1", "t2"])
         return self.pick(
@@ -234,7 +270,10 @@ class Grammar:
 
     def text(self, d: int) -> str:
         if d == 0:
-            return self.rng.choice(["t1", "t2", "c8", "'a'", "'A '", "'é'", "''", "'x,1'", "'ss'", "' a'"])
+            typed = ["e"] if self.mariadb else ["CAST(e AS text)", "CAST(u AS text)", "TRIM(c8)"]
+            return self.rng.choice(
+                ["t1", "t2", "c8", "'a'", "'A '", "'é'", "''", "'x,1'", "'ss'", "' a'", *typed, *self.more[2] * 4]
+            )
         t, i = self._drawing(self.text, d), self._drawing(self.integer, d)
         as_text = self.either("CHAR", "text")
         more = [] if self.mariadb else [lambda: f"({t()} || {self.rng.choice([t(), i()])})"]
@@ -268,7 +307,10 @@ class Grammar:
 
     def date(self, d: int) -> str:
         if d == 0:
-            return self.rng.choice(["d1", "d2", "DATE '2024-02-29'", "DATE '1970-01-01'", "CAST(ts AS date)"])
+            typed = self.either(SENTINEL, f"CAST(z AT TIME ZONE '{self.rng.choice(ZONES)}' AS date)")
+            return self.rng.choice(
+                ["d1", "d2", "DATE '2024-02-29'", "DATE '1970-01-01'", "CAST(ts AS date)", typed, *self.more[3] * 3]
+            )
         day = self._drawing(self.date, d)
         made = (
             [
