@@ -6,7 +6,8 @@ PostgreSQL and MariaDB alone: no Kafka, no connector.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -24,6 +25,7 @@ from streams.connect.live.rows import Manners, live_rows
 from streams.connect.live.trial import try_mapping
 from streams.core.mapping.examples import evaluate_rows
 from streams.core.mapping.mapping import load_mapping
+from streams.core.mapping.model import Posting
 from tests.integration.mapping_support.databases import server, target, writer
 from tests.integration.mapping_support.rows import Server
 from tests.stack import Database, RunningStack, local_stack, mariadb_database, postgres_database
@@ -35,6 +37,10 @@ TABLES = {
     "item": "id int PRIMARY KEY, code varchar(20) NOT NULL, place_of char(4)",
     "stock": "a int, b varchar(10), item int NOT NULL, quantity decimal(12,3), state varchar(8) NOT NULL, "
     "PRIMARY KEY (a, b)",
+    "pack": "id int PRIMARY KEY, item int NOT NULL, amount decimal(9,2) NOT NULL",
+    "setting": "id int PRIMARY KEY, factor int NOT NULL",
+    "link": "id int PRIMARY KEY, item int NOT NULL, alias varchar(20) NOT NULL",
+    "rate": "id int PRIMARY KEY, item int NOT NULL, live int NOT NULL, rate decimal(5,2) NOT NULL",
     "sale": "id int PRIMARY KEY, customer varchar(30), mail varchar(40), status int NOT NULL, placed {stamp}",
 }
 FILES = {
@@ -43,6 +49,10 @@ SELECT i.code AS sku, {place} AS location, 'on_hand' AS bucket, s.quantity AS qu
   FROM stock s JOIN item i ON i.id = s.item JOIN place p ON p.code = i.place_of
  WHERE s.state = 'free'
    AND s.quantity <> 0
+""",
+    "postings.packs.sql": """
+SELECT l.alias AS sku, 'W1' AS location, 'inbound' AS bucket, p.amount * s.factor * COALESCE(r.rate, 1) AS quantity
+  FROM pack p JOIN setting s ON TRUE JOIN link l ON l.item = p.item LEFT JOIN rate r ON r.item = p.item AND r.live = 1
 """,
     "orders.sql": """
 SELECT {id} AS order_id, o.customer AS customer, {status} AS execution_status, o.placed AS placed_at FROM sale o
@@ -53,7 +63,18 @@ WORDS = {
     "postgres": {"place": "TRIM(p.code)", "id": "CAST(o.id AS text)", "status": "CAST(o.status AS text)"},
     "mariadb": {"place": "p.code", "id": "CONCAT('', o.id)", "status": "CONCAT('', o.status)"},
 }
-STATUSES = "statuses:\n  orders:\n    execution_status: {'1': entered, '2': shipped}\n"
+DESCRIBED = """
+name: shop
+kind: {kind}
+schema: {schema}
+one_row: [setting]
+many: [link]
+unique:
+  rate: [{{columns: [item], where: "live = 1"}}]
+statuses:
+  orders:
+    execution_status: {{'1': entered, '2': shipped}}
+"""
 
 
 @dataclass
@@ -104,6 +125,10 @@ def filled(request: pytest.FixtureRequest, databases: RunningStack) -> Iterator[
         rows.run("INSERT INTO item VALUES (41, '~x', 'W1')")
         stock = [(n // 10, f"k{n % 10}", 1 + n % 40, n - 3, "held" if n % 7 == 0 else "free") for n in range(300)]
         rows.insert("stock", [*stock, (99, "k0", 41, 5, "free")])
+        rows.run("CREATE INDEX by_item ON link (item)", "INSERT INTO setting VALUES (1, 10)")
+        rows.insert("pack", [(n, n % 9, n) for n in range(50)])
+        rows.insert("link", [(n, n // 3, f"B{n:03}") for n in range(21)])
+        rows.insert("rate", [(n, n // 3, n % 3, 1 + n) for n in range(24)])
         people = [(n, f"Person {n}", f"p{n}@example.org", 3 if n == 5 else 1 + n % 2) for n in range(1, 20)]
         rows.insert("sale", [(*one, "2026-11-24 10:00:00.25") for one in people])
         with server(kind, at, schema_of(kind, at)) as there:
@@ -120,8 +145,7 @@ def shop(filled: tuple[str, Database, str], databases: RunningStack, tmp_path: P
     kind, at, catalogue = filled
     made = Shop(kind, at, tmp_path, settings_environment(databases.settings(project_dir=tmp_path)))
     made.folder.mkdir(parents=True)
-    described = f"name: shop\nkind: {kind}\nschema: {schema_of(kind, at)}\n{STATUSES}"
-    (made.folder / "source.yaml").write_text(described)
+    (made.folder / "source.yaml").write_text(DESCRIBED.format(kind=kind, schema=schema_of(kind, at)))
     (made.folder / "catalog.json").write_text(catalogue)
     connector = {"hostname": at.host, "port": str(at.port), "user": at.user, "password": at.password, "dbname": at.name}
     (made.folder / "connector.json").write_text(json.dumps({f"database.{name}": v for name, v in connector.items()}))
@@ -181,8 +205,19 @@ def test_live_lookups_find_what_whole_tables_do(shop: Shop) -> None:
             wanted = there.images(mapping.catalogue.tables[name.rpartition(".")[2]], table.columns)
             assert sorted(map(json_of, images[name])) == sorted(map(json_of, wanted))
     whole = evaluate_rows(mapping, images)
+    assert trial.files["postings.packs"].outputs == 3 * sum(n % 9 < 7 for n in range(50))
+    totals: dict[str, Decimal] = defaultdict(Decimal)
+    for (_, place), quantity in trial.balances.items():
+        totals[place.view] += quantity
+    for view, quantity in totals.items():
+        made = [posting for posting in whole.outputs if isinstance(posting, Posting) and posting.view == view]
+        assert quantity == total(posting.quantity for posting in made)
     assert sum(one.outputs for one in trial.files.values()) == len(whole.outputs)
     assert sum(one.waiting for one in trial.tables.values()) == len(whole.waiting)
+
+
+def total(quantities: Iterable[Decimal]) -> Decimal:
+    return sum(quantities, Decimal(0))
 
 
 def json_of(image: bytes) -> str:
