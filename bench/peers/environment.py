@@ -21,17 +21,23 @@ def interpreter(peer: str, tell: Callable[[str], None]) -> str:
     A peer without that file runs in onhand's own environment.  Raises CalledProcessError when it cannot be installed.
     """
     wanted = FOLDER / peer / "requirements.txt"
-    if not wanted.is_file():
-        return sys.executable
-    digest = hashlib.sha256(wanted.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    place = cache_dir() / "bench" / f"{peer}-{digest}"
+    return environment(wanted, f"bench/{peer}", tell) if wanted.is_file() else sys.executable
+
+
+def environment(requirements: Path, name: str, tell: Callable[[str], None]) -> str:
+    """Python of a virtual environment with these requirements, kept under this name in the cache folder.
+
+    Raises CalledProcessError when it cannot be installed.
+    """
+    digest = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    place = cache_dir() / f"{name}-{digest}"
     python = place / "bin" / "python"
     if not python.is_file():
-        tell(f"{peer} is installed into {place}, once")
+        tell(f"{name} is installed into {place}, once")
         scratch = place.with_suffix(f".{os.getpid()}")
         subprocess.run([sys.executable, "-m", "venv", scratch], check=True)
-        pip = [str(scratch / "bin" / "python"), "-I", "-m", "pip", "install", "--quiet", "--requirement", str(wanted)]
-        subprocess.run(pip, check=True)
+        pip = [str(scratch / "bin" / "python"), "-I", "-m", "pip", "install", "--quiet", "--requirement"]
+        subprocess.run([*pip, str(requirements)], check=True)
         shutil.rmtree(place, ignore_errors=True)
         scratch.rename(place)
     return str(python)
