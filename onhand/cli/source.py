@@ -32,6 +32,7 @@ from streams.connect.plan import plan as planned
 from streams.connect.preflight import preflight
 from streams.connect.status import SourceStatus, observe
 from streams.connect.switch import switch_mapping
+from streams.core.mapping.dialects import not_proven
 
 names_argument = click.argument("names", nargs=-1, metavar="[NAME]...")
 
@@ -117,6 +118,9 @@ def apply(names: Sequence[str], prune: bool, offline: bool, timeout_s: float, as
     """
     settings = load_settings()
     chosen = _folders(settings, names)
+    golden = [f"{one.name}: {reason}" for one in chosen if (reason := not_proven(one.kind))]
+    if names and golden:
+        raise InvalidInput("\n".join(golden))
     outcomes: list[Outcome] = []
     with ConnectClient(settings.connect_url) as client:
         plans = {one.name: one for one in _plans(settings, chosen, client, names)}

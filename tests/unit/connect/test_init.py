@@ -158,6 +158,21 @@ def test_a_surrogate_key_is_followed_to_the_code_behind_it() -> None:
     assert "WHERE s.qty_on_hand IS NOT NULL" in postings
 
 
+def test_rows_without_an_item_say_nothing_and_those_without_a_location_count_everywhere() -> None:
+    foreign = ForeignKey("order_line", ("site",), "warehouse", ("id",))
+    tables = {
+        "warehouse": "id:i! code:t name:t",
+        "order_line": "order_no:i! line_no:i! item:c? site:i? qty_ordered:n",
+        "item": "item:c! code:t? name:t",
+    }
+    files = propose(surveyed(tables, foreign), Ask("new", "reader"), CONFIGS).files
+    for file in ("postings.sql", "order_lines.sql"):
+        assert "COALESCE(w.code, '*') AS location" in files[file]
+        assert "LEFT JOIN s.warehouse w ON w.id = l.site" in files[file]
+        assert "WHERE l.item IS NOT NULL" in files[file]
+    assert "WHERE i.code IS NOT NULL" in files["items.sql"]
+
+
 def test_without_a_balance_a_ledger_is_proposed() -> None:
     survey = surveyed({"item_ledger": "entry:i! item:c location:c quantity:n document_no:t"})
     assert "a ledger" in propose(survey, Ask("new", "reader"), CONFIGS).files["postings.sql"]
@@ -336,6 +351,12 @@ def test_sql_server_from_a_catalogue_query_s_result(delimiter: str, tmp_path: Pa
     postings = (folder / "postings.sql").read_text()
     assert "FROM dbo.[${company}$Item Ledger Entry] s" in postings
     assert "ROUND(s.Quantity, 9)" in postings
+    explained = CliRunner().invoke(onhand, ["source", "explain-mapping", "nav"], env=environment)
+    assert "dbo.B$Item Ledger Entry" in explained.stdout
+    assert "SQL Server: golden-only" in explained.stdout
+    refused = CliRunner().invoke(onhand, ["source", "apply", "nav"], env=environment)
+    assert isinstance(refused.exception, InvalidInput)
+    assert "golden-only" in str(refused.exception)
     again = CliRunner().invoke(onhand, words, env=environment)
     assert isinstance(again.exception, InvalidInput)
     assert "--force" in str(again.exception)
