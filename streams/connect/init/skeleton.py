@@ -13,7 +13,11 @@ from streams.connect.statements import quoted
 from streams.core.mapping.catalogue import Column, Kind, Table
 
 MAX_ALTERNATIVES = 3
-FILES = ("postings.sql", "items.sql", "locations.sql", "orders.sql", "order_lines.sql")
+_LINES = {
+    Role.SALES_LINE: ("demand", ("fulfilled", "shipped")),
+    Role.PURCHASE_LINE: ("inbound", ("received", "received")),
+}
+"""Role → bucket of what is ordered, (bucket, column) of what is done."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class _Side:
     sql: str
     joins: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()
+    """Conditions without which it would be NULL."""
 
 
 class Writer:
@@ -69,46 +75,20 @@ class Writer:
     # files
 
     def _postings(self) -> str:
-        selects: list[str] = []
-        used: list[Candidate] = []
         stock = best(self.found, Role.STOCK) or best(self.found, Role.LEDGER)
-        if stock is not None:
-            used.append(stock)
-            self._reads(stock, self._sku(stock, "s"), self._location(stock, "s"))
-            ledger = stock.role is Role.LEDGER
-            note = "a ledger: what is on hand is the sum of its rows; mind the sign" if ledger else "balances"
-            selects.append(self._stock(stock, "on_hand", "on_hand", f"On hand, from {self._said(stock)}: {note}."))
-            if "safety_stock" in stock.columns:
-                selects.append(self._stock(stock, "safety_stock", "safety_stock", "Safety stock, from the same rows."))
-        for role, bucket, done in (
-            (Role.SALES_LINE, "demand", "fulfilled"),
-            (Role.PURCHASE_LINE, "inbound", "received"),
-        ):
-            line = best(self.found, role)
-            if line is None:
-                continue
-            used.append(line)
-            self._reads(line, self._sku(line, "l"), self._location(line, "l"))
-            title = f"{bucket.capitalize()}, from {self._said(line)}. Leave out drafts and what is cancelled or closed:"
-            selects.append(self._line(line, bucket, "ordered", f"{title} add WHERE."))
-            column = "shipped" if bucket == "demand" else "received"
-            if column in line.columns:
-                selects.append(self._line(line, done, column, f"What of it is done: open {bucket} is the difference."))
-        if not selects:
+        used = [one for one in (stock, *(best(self.found, role) for role in _LINES)) if one is not None]
+        if not used:
             return ""
-        others = [
-            *self.found.get(Role.STOCK, [])[1:],
-            *self.found.get(Role.LEDGER, [])[stock is not None and stock.role is Role.LEDGER :],
-        ]
-        alternatives = [
-            self._stock(one, "on_hand", "on_hand", f"Or on hand from {self._said(one)}:")
-            for one in others[:MAX_ALTERNATIVES]
-        ]
-        for role, bucket in ((Role.SALES_LINE, "demand"), (Role.PURCHASE_LINE, "inbound")):
-            alternatives += [
-                self._line(one, bucket, "ordered", f"Or {bucket} from {self._said(one)}:")
-                for one in self.found.get(role, [])[1:MAX_ALTERNATIVES]
-            ]
+        selects = [*(self._of_stock(stock) if stock is not None else ())]
+        for role in _LINES:
+            line = best(self.found, role)
+            selects += self._of_line(line) if line is not None else ()
+        others = [one for role in (Role.STOCK, Role.LEDGER) for one in self.found.get(role, []) if one is not stock]
+        others = others[:MAX_ALTERNATIVES]
+        alternatives = [self._stock(one, "on_hand", f"Or on hand from {self._said(one)}:") for one in others]
+        for role, (bucket, _) in _LINES.items():
+            for one in self.found.get(role, [])[1:MAX_ALTERNATIVES]:
+                alternatives.append(self._line(one, bucket, "ordered", f"Or {bucket} from {self._said(one)}:"))
         head = [
             f"-- Proposed by `onhand source init` from the catalogue of {self.schema}: read it, mend it, then",
             "-- `onhand source inspect`, `onhand source try`.  Buckets: on_hand, on_hold, safety_stock, demand,",
@@ -116,16 +96,26 @@ class Writer:
             "-- is onhand's.",
         ]
         if stock is not None and "reserved" in stock.columns:
-            name = stock.columns["reserved"].name
-            head.append(
-                f"-- {stock.name}.{name} is the system's own allocated total: demand of lines already counts it."
-            )
-        return (
-            "\n".join(
-                [*head, "\nUNION ALL\n".join(selects), *self._notes(alternatives, [*used, *others[:MAX_ALTERNATIVES]])]
-            )
-            + "\n"
-        )
+            name = f"{stock.name}.{stock.columns['reserved'].name}"
+            head.append(f"-- {name} is the system's own allocated total: demand of lines already counts it.")
+        body = "\nUNION ALL\n".join(selects)
+        return "\n".join([*head, body, *self._notes(alternatives, [*used, *others])]) + "\n"
+
+    def _of_stock(self, stock: Candidate) -> Iterator[str]:
+        self._reads(stock, self._sku(stock, "s"), self._location(stock, "s"))
+        ledger = "a ledger: what is on hand is the sum of its rows; mind the sign"
+        note = ledger if stock.role is Role.LEDGER else "balances"
+        yield self._stock(stock, "on_hand", f"On hand, from {self._said(stock)}: {note}.")
+        if "safety_stock" in stock.columns:
+            yield self._stock(stock, "safety_stock", "Safety stock, from the same rows.")
+
+    def _of_line(self, line: Candidate) -> Iterator[str]:
+        bucket, (done, column) = _LINES[line.role]
+        self._reads(line, self._sku(line, "l"), self._location(line, "l"))
+        title = f"{bucket.capitalize()}, from {self._said(line)}. Leave out drafts and what is cancelled or closed:"
+        yield self._line(line, bucket, "ordered", f"{title} add WHERE.")
+        if column in line.columns:
+            yield self._line(line, done, column, f"What of it is done: open {bucket} is the difference.")
 
     def _items(self) -> str:
         one = best(self.found, Role.ITEM)
@@ -135,7 +125,7 @@ class Writer:
         if key is None:
             return ""
         columns = [f"{self._text('i', key)} AS sku", *self._optional("i", one, name="name", unit="unit")]
-        return self._master(one, "i", columns, Role.ITEM)
+        return self._master(one, "i", columns, Role.ITEM, where=self._there("i", key))
 
     def _locations(self) -> str:
         one = best(self.found, Role.LOCATION)
@@ -146,7 +136,7 @@ class Writer:
             return ""
         location = self._with_company(self._text("w", key))
         columns = [f"{location} AS location", *self._optional("w", one, name="name"), "'warehouse' AS kind"]
-        return self._master(one, "w", columns, Role.LOCATION)
+        return self._master(one, "w", columns, Role.LOCATION, where=self._there("w", key))
 
     def _orders(self) -> str:
         one = best(self.found, Role.ORDER)
@@ -188,65 +178,62 @@ class Writer:
         if due is not None and due.kind in (Kind.DATE, Kind.STAMP):
             columns.append(f"{self._day('l', due)} AS due")
         self._reads(one, sku, location)
-        return self._file(one, "l", columns, [*sku.joins, *location.joins], Role.SALES_LINE)
+        return self._file(one, "l", columns, [*sku.joins, *location.joins], Role.SALES_LINE, where=sku.where)
 
     # SELECTs
 
-    def _stock(self, one: Candidate, bucket: str, what: str, title: str) -> str:
-        sku, location = self._sku(one, "s"), self._location(one, "s")
-        quantity = one.columns[what]
-        where = [f"s.{self._name(quantity.name)} IS NOT NULL"] if quantity.nullable else []
-        return self._select(
-            one,
-            "s",
-            title,
-            sku,
-            location,
-            bucket,
-            self._quantity("s", quantity),
-            self._null("date"),
-            self._null("text"),
-            where,
-        )
+    def _stock(self, one: Candidate, bucket: str, title: str) -> str:
+        quantity = one.columns[bucket]
+        null = (self._null("date"), self._null("text"))
+        return self._select(one, "s", title, bucket, quantity, self._quantity("s", quantity), *null)
 
     def _line(self, one: Candidate, bucket: str, what: str, title: str) -> str:
-        sku, location = self._sku(one, "l"), self._location(one, "l")
-        quantity = self._quantity("l", one.columns[what])
-        where = [f"l.{self._name(one.columns[what].name)} IS NOT NULL"] if one.columns[what].nullable else []
+        ordered = self._quantity("l", one.columns[what])
         cancelled = one.columns.get("cancelled")
         if what == "ordered" and cancelled is not None:
             taken_off = self._quantity("l", cancelled)
-            quantity = f"{quantity} - {f'COALESCE({taken_off}, 0)' if cancelled.nullable else taken_off}"
+            ordered = f"{ordered} - {f'COALESCE({taken_off}, 0)' if cancelled.nullable else taken_off}"
         due = one.columns.get("due")
         day = self._day("l", due) if due is not None and due.kind in (Kind.DATE, Kind.STAMP) else self._null("date")
         if due is not None and due.kind not in MOMENTS:
             title += f"\n-- {due.name} may be the due date as a number: docs/recipes.md."
         prefix = "PO-" if one.role is Role.PURCHASE_LINE else "SO-"
-        return self._select(one, "l", title, sku, location, bucket, quantity, day, self._line_id(one, prefix), where)
+        return self._select(one, "l", title, bucket, one.columns[what], ordered, day, self._line_id(one, prefix))
 
     def _select(
-        self, one: Candidate, alias: str, title: str, sku: _Side, location: _Side, bucket: str, quantity: str, due: str,
-        reference: str, where: Sequence[str],
-    ) -> str:  # fmt: skip
+        self,
+        one: Candidate,
+        alias: str,
+        title: str,
+        bucket: str,
+        counted: Column,
+        quantity: str,
+        due: str,
+        reference: str,
+    ) -> str:
+        sku, location = self._sku(one, alias), self._location(one, alias)
         lines = [
             f"-- {title}",
             f"SELECT {sku.sql} AS sku, {location.sql} AS location, '{bucket}' AS bucket,",
             f"       {quantity} AS quantity, {due} AS due,",
             f"       {reference} AS reference",
             f"  FROM {self._table(one.table)} {alias}",
-            *dict.fromkeys([*sku.joins, *location.joins]),
+            *sku.joins,
+            *location.joins,
         ]
-        if where:
-            lines.append(f" WHERE {' AND '.join(where)}")
-        return "\n".join(lines)
+        where = [*sku.where, *([f"{alias}.{self._name(counted.name)} IS NOT NULL"] if counted.nullable else [])]
+        return "\n".join([*lines, *([f" WHERE {' AND '.join(where)}"] if where else [])])
 
-    def _master(self, one: Candidate, alias: str, columns: Sequence[str], role: Role, extra: Sequence[str] = ()) -> str:
+    def _master(
+        self, one: Candidate, alias: str, columns: Sequence[str], role: Role, extra: Sequence[str] = (),
+        where: Sequence[str] = (),
+    ) -> str:  # fmt: skip
         self._reads(one)
-        return self._file(one, alias, columns, [], role, extra)
+        return self._file(one, alias, columns, [], role, extra, where)
 
     def _file(
         self, one: Candidate, alias: str, columns: Sequence[str], joins: Sequence[str], role: Role,
-        extra: Sequence[str] = (),
+        extra: Sequence[str] = (), where: Sequence[str] = (),
     ) -> str:  # fmt: skip
         others = self.found[role][1:MAX_ALTERNATIVES]
         lines = [
@@ -254,7 +241,8 @@ class Writer:
             "SELECT " + ",\n       ".join(columns),
             *extra,
             f"  FROM {self._table(one.table)} {alias}",
-            *dict.fromkeys(joins),
+            *joins,
+            *([f" WHERE {' AND '.join(where)}"] if where else []),
             *self._notes([f"-- Or from {self._said(other)}: {other.why}" for other in others], [one, *others]),
         ]
         return "\n".join(lines) + "\n"
@@ -282,6 +270,9 @@ class Writer:
 
     # values
 
+    def _there(self, alias: str, column: Column) -> tuple[str, ...]:
+        return (f"{alias}.{self._name(column.name)} IS NOT NULL",) if column.nullable else ()
+
     def _sku(self, one: Candidate, alias: str) -> _Side:
         return self._named(one, alias, "item", Role.ITEM, "i")
 
@@ -289,22 +280,30 @@ class Writer:
         if "location" not in one.columns:
             return _Side(self._with_company("'*'") if self.company else "'*'")
         side = self._named(one, alias, "location", Role.LOCATION, "w")
-        return _Side(self._with_company(side.sql), side.joins, side.tables)
+        return _Side(self._with_company(side.sql), side.joins, side.tables, side.where)
 
     def _named(self, one: Candidate, alias: str, what: str, role: Role, joined: str) -> _Side:
-        """An item's or location's own code: the column, or what it leads to when it is a mere number."""
+        """An item's or location's own code: the column, or what it leads to when it is a mere number.
+
+        A row without an item says nothing; one without a location counts for the network, `*`.
+        """
         column = one.columns[what]
+        own = f"{alias}.{self._name(column.name)}"
+        there = (f"{own} IS NOT NULL",) if column.nullable and role is Role.ITEM else ()
+        anywhere = column.nullable and role is Role.LOCATION
+
+        def side(text: str, *joins: str, tables: tuple[str, ...] = (), where: tuple[str, ...] = ()) -> _Side:
+            return _Side(f"COALESCE({text}, '*')" if anywhere else text, joins, tables, (*there, *where))
+
         refers = self.finder.refers(one.name, column.name)
-        if refers is None:
-            return _Side(self._text(alias, column))
-        master = next((other for other in self.found[role] if other.name == refers.target), None)
+        master = next((other for other in self.found[role] if refers and other.name == refers.target), None)
         code = master.columns.get("code") if master is not None else None
-        if master is None or code is None or code.name == refers.target_columns[0]:
-            return _Side(self._text(alias, column))
-        on = f"{joined}.{self._name(refers.target_columns[0])} = {alias}.{self._name(column.name)}"
-        return _Side(
-            self._text(joined, code), (f"  JOIN {self._table(master.table)} {joined} ON {on}",), (master.name,)
-        )
+        if refers is None or master is None or code is None or code.name == refers.target_columns[0]:
+            return side(self._text(alias, column))
+        on = f"{joined}.{self._name(refers.target_columns[0])} = {own}"
+        join = f"  {'LEFT ' if anywhere else ''}JOIN {self._table(master.table)} {joined} ON {on}"
+        named = (f"{joined}.{self._name(code.name)} IS NOT NULL",) if code.nullable and role is Role.ITEM else ()
+        return side(self._text(joined, code), join, tables=(master.name,), where=named)
 
     def _line_id(self, one: Candidate, prefix: str) -> str:
         keys = [one.table.columns[name] for name in one.table.primary] or [one.columns["order"]]
