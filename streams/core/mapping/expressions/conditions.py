@@ -217,7 +217,7 @@ def _like_folded(c: Expressions, e: exp.Expr, value: Value, pattern: str, escape
     if c.dialect.mysql_family:  # character by character, whatever a pair of them equals elsewhere
         fold = collations.like_folder(fold)
         name = c.names.constant(f"like {collation}", fold)
-    pattern = "".join(p if p in ("%", "_", escape) else fold(p) for p in pattern)
+    pattern = "".join(p if p in ("%", "_", escape) else equality.folded_literal(c, e, p, fold) for p in pattern)
     return c.call(f"{name}({{0}})", Kind.TEXT, replace(value, literal=None)), pattern
 
 

@@ -11,6 +11,7 @@ from streams.core.mapping import collations
 from streams.core.mapping.catalogue import Kind
 from streams.core.mapping.expressions.compiler import Expressions
 from streams.core.mapping.expressions.value import Value, text_literal
+from streams.core.mapping.model import RowError
 
 Fold = Callable[[str], str]
 Named = tuple[str, Fold | None]
@@ -27,7 +28,7 @@ def folded(c: Expressions, node: exp.Expr | None, a: Value, b: Value) -> tuple[V
     name, fold = fold_of(c, node, collation)
     if fold is None:
         return (_unpadded(a), _unpadded(b)) if a.padded or b.padded else (a, b)
-    return _folded(c, a, name, fold), _folded(c, b, name, fold)
+    return _folded(c, node, a, name, fold), _folded(c, node, b, name, fold)
 
 
 def fold_of(c: Expressions, node: exp.Expr | None, collation: str | None) -> Named:
@@ -64,9 +65,17 @@ def _sqlserver(c: Expressions, node: exp.Expr | None, collation: str | None) -> 
     return c.names.constant("fold " + collation, fold), fold
 
 
-def _folded(c: Expressions, value: Value, name: str, fold: Fold) -> Value:
+def folded_literal(c: Expressions, node: exp.Expr | None, text: str, fold: Fold) -> str:
+    """What a literal equals, or a refusal."""
+    try:
+        return fold(text)
+    except RowError as error:
+        c.refuse(node, str(error))
+
+
+def _folded(c: Expressions, node: exp.Expr | None, value: Value, name: str, fold: Fold) -> Value:
     if isinstance(value.literal, str):
-        return text_literal(fold(value.literal))
+        return text_literal(folded_literal(c, node, value.literal, fold))
     return value if value.kind == Kind.NULL else c.call(f"{name}({{0}})", Kind.TEXT, value)
 
 
