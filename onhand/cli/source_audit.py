@@ -11,11 +11,12 @@ from onhand.cli.output import json_option, show_json, show_rows
 from onhand.cli.source_parts import say, sources
 from onhand.settings import Settings, load_settings
 from schemas.errors import EXIT_OK, EXIT_RUNTIME, InvalidInput
-from streams.connect.audit.database import Limits, reader
+from streams.connect.audit.database import Limits
 from streams.connect.audit.lane_copy import LaneCopy
-from streams.connect.audit.run import Audit, Bounds, Report, RowDifference, in_force
+from streams.connect.audit.run import Bounds, Report, RowDifference
+from streams.connect.audit.run import audit as run_audit
 from streams.connect.audit.said import Line
-from streams.connect.audit.selects import Wanted, selects_of
+from streams.connect.audit.selects import Wanted
 from streams.connect.folder import Source
 from streams.connect.preflight import target
 from streams.core.lane.keys import reference_table, reference_text
@@ -90,12 +91,7 @@ def _audited(
     lane = LaneCopy(settings.kafka, one.name, timeout_s)
     try:
         lane.read()
-        mapping = in_force(folder, lane)
-        if mapping is not folder:
-            say(f"{one.name}: the folder was changed; what is audited is the mapping that was applied")
-        selects = selects_of(mapping)
-        with reader(mapping, selects, at, limits) as database:
-            return Audit(mapping, database, lane, wanted, bounds, say).run()
+        return run_audit(folder, at, lane, wanted=wanted, limits=limits, bounds=bounds, say=say)
     finally:
         lane.close()
 

@@ -18,8 +18,8 @@ import pymysql
 import pytest
 
 from schemas.errors import EnvironmentFault
-from streams.connect.audit.database import Limits, Reader, reader
-from streams.connect.audit.run import Audit, Bounds, Report
+from streams.connect.audit.database import Limits, Reader
+from streams.connect.audit.run import Bounds, Report, audit
 from streams.connect.audit.selects import Wanted, selects_of
 from streams.connect.catalogue import session
 from streams.core.lane.keys import reference_text
@@ -110,8 +110,7 @@ def audited(
     limits: Limits = Limits(chunk_rows=333, rows_per_s=0),  # noqa: B008
     bounds: Bounds = Bounds(rounds=4),  # noqa: B008
 ) -> Report:
-    with reader(mapping, selects_of(mapping), target(at), limits) as database:
-        return Audit(mapping, database, lane, wanted, bounds).run()
+    return audit(mapping, target(at), lane, wanted=wanted, limits=limits, bounds=bounds)
 
 
 def told(report: Report) -> list[tuple[str, str, str, str, str]]:
@@ -248,10 +247,10 @@ def test_it_waits_for_no_lock_and_leaves_nothing_behind(source: tuple[str, Datab
         with pytest.raises(KeyboardInterrupt):
             audited(mapping, at, lane, limits=Limits(lock_s=60.0))
         waiting.join()
-    deadline = time.monotonic() + 30
-    while left := sessions(kind, at):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.05)
+        deadline = time.monotonic() + 30
+        while left := sessions(kind, at):  # the lock is still held
+            assert time.monotonic() < deadline, left
+            time.sleep(0.05)
 
 
 @contextmanager

@@ -32,6 +32,11 @@ COMPONENTS = """
 SELECT i.name AS sku, s.bin AS component, s.quantity AS quantity
   FROM stock s JOIN item i ON i.sku = s.sku WHERE s.bin = 'b7' AND s.quantity > 0;
 """
+ITEMS = "SELECT i.sku AS sku, i.name AS name FROM item i"
+LINES = """
+SELECT 'O-' || s.bin AS order_id, s.sku AS line_id, i.name AS sku, s.quantity AS ordered
+  FROM stock s JOIN item i ON i.sku = s.sku WHERE s.bin LIKE 'b1%' AND s.sku <> 'B';
+"""
 
 
 @pytest.fixture
@@ -59,7 +64,7 @@ def lane(made: Project, name: str, log: Path) -> Iterator[None]:
 
 @contextmanager
 def traffic(kind: str, at: Database) -> Iterator[None]:
-    """Transactions that move quantity between bins, until left."""
+    """Transactions that move quantity, one of them there and back, until left."""
     stop = threading.Event()
     stock = "erp.stock" if kind == "postgres" else "stock"
     failed: list[Exception] = []
@@ -70,7 +75,10 @@ def traffic(kind: str, at: Database) -> Iterator[None]:
                 n = 0
                 while not stop.wait(0.01):
                     n += 1
-                    made.run(f"UPDATE {stock} SET quantity = quantity + 1 WHERE bin = 'b{n % 20}' AND sku = 'A'")
+                    made.run(
+                        f"UPDATE {stock} SET quantity = quantity + 1 WHERE bin = 'b{n % 20}' AND sku = 'A'",
+                        f"UPDATE {stock} SET quantity = 1000 - quantity WHERE bin = 'b30' AND sku = 'A'",
+                    )
         except (psycopg.Error, pymysql.Error) as error:
             failed.append(error)
 
@@ -100,6 +108,9 @@ def test_the_audit_of_a_running_lane(
     folder = made.settings.connect_configs / name
     (folder / "postings.sql").write_text(POSTINGS)
     (folder / "components.sql").write_text(COMPONENTS)
+    (folder / "items.sql").write_text(ITEMS)
+    order = "'O-' || s.bin" if kind == "postgres" else "CONCAT('O-', s.bin)"
+    (folder / "order_lines.sql").write_text(LINES.replace("'O-' || s.bin", order))
     with writer(kind, at) as rows:
         rows.insert(stock, [(sku, f"b{n}", n) for n in range(50) for sku in ("A", "B", "C")])
 
@@ -119,24 +130,35 @@ def test_the_audit_of_a_running_lane(
         with writer(kind, at) as rows:
             rows.run(f"INSERT INTO {schema}item VALUES ('C', 'third')", f"DELETE FROM {stock} WHERE sku = 'B'")
         with traffic(kind, at):
-            code, report = audited(made, name, "--rounds", "2")
-            assert report["differences"] == []
+            for _ in range(2):
+                code, report = audited(made, name, "--chunk-rows", "20")
+                assert (report["differences"], report["unreadable"], report["stopped"]) == ([], [], None)
         code, report = audited(made, name)
         assert (code, report["differences"], report["balances"]) == (EXIT_OK, [], 102)
 
         silently_change(kind, at, stock)
-        code, report = audited(made, name)
+        code, report = audited(made, name, "--rows")
         assert code == EXIT_RUNTIME
-        assert [(d["output"], d["sku"], d["database"], d["lane"]) for d in report["differences"]] == [
-            ("components", "third", "1007.000", "7.000"),
-            ("postings", "third", "1007.000", "7.000"),
+        assert [differing(d) for d in report["differences"]] == [
+            ("components", "third", None, "1007.000", "7.000"),
+            ("order_lines", None, "O-b11", "1011.000", "11.000"),
+            ("postings", "third", None, "1011.000", "11.000"),
+            ("postings", "third", None, "1007.000", "7.000"),
         ]
+        assert {d["row"].partition(" ")[2] for d in report["differing_rows"]} == {'["C","b11"]', '["C","b7"]'}
         assert report["rounds"] == 2
+        code, report = audited(made, name, "--order", "O-b11")
+        assert (code, [d["output"] for d in report["differences"]]) == (EXIT_RUNTIME, ["order_lines"])
+        assert audited(made, name, "--sku", "first", "--order", "O-b12")[0] == EXIT_OK
+
+
+def differing(found: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(found.get(name) for name in ("output", "sku", "order", "database", "lane"))
 
 
 def silently_change(kind: str, at: Database, stock: str) -> None:
     """A change the log never tells, as a lane that lost one would look."""
-    change = f"UPDATE {stock} SET quantity = quantity + 1000 WHERE sku = 'C' AND bin = 'b7'"
+    change = f"UPDATE {stock} SET quantity = quantity + 1000 WHERE sku = 'C' AND bin IN ('b7', 'b11')"
     with writer(kind, at) as rows:
         if kind == "mariadb":
             rows.run("SET SESSION sql_log_bin = 0", change)

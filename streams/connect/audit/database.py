@@ -214,12 +214,18 @@ class Reader:
         keys = ", ".join(f"{name}::text" if self.postgres else name for name in names)
         only = _between(low, high, self.postgres)(names)
         schema, _, short = table.name.partition(".")
-        self._run(
-            f"SELECT {keys} FROM {quoted(schema, self._mark)}.{quoted(short, self._mark)} AS t"
-            + (f" WHERE {only.sql}" if only.sql else "")
-            + f" ORDER BY {', '.join(names)} LIMIT 1 OFFSET {n - 1}",
-            only.values,
-        )
+        where = f" WHERE {only.sql}" if only.sql else ""
+        try:
+            self._run(
+                f"SELECT {keys} FROM {quoted(schema, self._mark)}.{quoted(short, self._mark)} AS t{where} "
+                f"ORDER BY {', '.join(names)} LIMIT 1 OFFSET {n - 1}",
+                only.values,
+            )
+        except _RowFault as fault:
+            raise EnvironmentFault(
+                f"table {table.name}: its keys could not be read {n:,} at a time: {fault}: lower --chunk-rows, or "
+                "raise --statement-timeout-s"
+            ) from None
         row = self._cursor.fetchone()
         self._cursor.fetchall()
         return None if row is None else tuple(row)

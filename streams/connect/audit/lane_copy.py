@@ -141,8 +141,9 @@ class LaneCopy:
         return self._store.scan(prefix)
 
     def read(self) -> None:
-        """All of the changelog as it is now.  Raises EnvironmentFault."""
-        low, end = self._log.bounds(self._topic, 0)
+        """All of the changelog as it is now, once there is something in it.  Raises EnvironmentFault."""
+        deadline = time.monotonic() + self._timeout_s
+        low, end = self._bounds(deadline)
         with self._store.restoring(end - low) as restore:
             self._apply = lambda changes, standing: restore(_needed(changes), standing)
             for run in self._log.runs(self._topic, 0, low, end):
@@ -150,11 +151,14 @@ class LaneCopy:
         self._apply = self._follow
         self._next = end
         marker = self._recovery.marker
-        if marker is None:
-            raise EnvironmentFault(
-                f"source {self._source}: its lane has settled nothing yet: start it, then audit again"
-            )
-        self._memo = load_memo(marker.memo)
+        if marker is not None and marker.memo:
+            self._memo = load_memo(marker.memo)
+        while not self._feed(lambda: bool(self._memo.mapping)):
+            if time.monotonic() > deadline:
+                raise EnvironmentFault(
+                    f"source {self._source}: its lane has settled nothing yet: start it, then audit again"
+                )
+            time.sleep(POLL_S)
 
     def catch_up(self) -> None:
         self._feed(lambda: False)
@@ -179,6 +183,15 @@ class LaneCopy:
 
     def written(self, reference: bytes) -> int:
         return self._watch.written(reference)
+
+    def _bounds(self, deadline: float) -> tuple[int, int]:
+        """A lane that has just been started makes its changelog first."""
+        while True:
+            try:
+                return self._log.bounds(self._topic, 0)
+            except EnvironmentFault:
+                if time.monotonic() > deadline:
+                    raise
 
     def _covers(self, position: str) -> bool:
         try:
@@ -207,7 +220,7 @@ class LaneCopy:
         needed = _needed(changes)
         self._watch.note(needed)
         self._store.settle(needed, standing)
-        if standing.marker is not None:
+        if standing.marker is not None and standing.marker.memo:
             self._memo = load_memo(standing.marker.memo)
             self._watch.settled(self._memo)
 

@@ -21,13 +21,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from schemas.errors import EnvironmentFault, InvalidInput
-from streams.connect.audit.database import Chunk, Reader, Value
+from streams.connect.audit.database import Chunk, Limits, Reader, Value, reader
 from streams.connect.audit.lane_copy import LaneState, live
 from streams.connect.audit.lane_walk import LaneWalk, live_sum
 from streams.connect.audit.outputs import database_key, lane_key
 from streams.connect.audit.said import Columns, Line, Said, differing, lines, mapped_of, only_wanted, said_by
-from streams.connect.audit.selects import Key, Wanted
+from streams.connect.audit.selects import Key, Wanted, selects_of
 from streams.connect.audit.spill import Spill
+from streams.connect.preflight import Target
 from streams.core.lane.applied import TEXT
 from streams.core.lane.keys import ZERO, reference_table, reference_text, row_reference
 from streams.core.lane.state import EXACT, RowRecord
@@ -104,26 +105,6 @@ class Report:
         return not (self.lines or self.differences or self.undecided or self.unreadable or self.stopped)
 
 
-def in_force(folder: CompiledMapping, lane: LaneState) -> CompiledMapping:
-    """The mapping that the lane works by: the folder's, or the one that was applied before and serves until then.
-
-    Raises EnvironmentFault when it is not to be had.
-    """
-    if lane.memo.mapping == folder.fingerprint:
-        return folder
-    text = lane.get(TEXT)
-    try:
-        found = compile_text(text) if text is not None else None
-    except InvalidInput:
-        found = None  # kept by another release
-    if found is None or found.fingerprint != lane.memo.mapping:
-        raise EnvironmentFault(
-            f"source {folder.source.name}: its lane works by another mapping than the folder's: "
-            f"`onhand source apply {folder.source.name}`, then audit again"
-        )
-    return found
-
-
 class Suspect(NamedTuple):
     """A driving row that differs at first sight."""
 
@@ -141,7 +122,7 @@ class Audit:
         lane: LaneState,
         wanted: Wanted,
         bounds: Bounds,
-        say: Callable[[str], object] = lambda text: None,
+        say: Callable[[str], object],
     ) -> None:
         self._mapping, self._database, self._lane = mapping, database, lane
         self._wanted, self._bounds, self._say = wanted, bounds, say
@@ -149,12 +130,10 @@ class Audit:
         self._started = self._said = time.monotonic()
         self._report = Report(mapping.source.name)
 
-    def run(self) -> Report:
-        """Raises EnvironmentFault."""
+    def run(self, since: str) -> Report:
+        """The lane has passed position `since`.  Raises EnvironmentFault."""
         report = self._report
-        report.since = report.position = self._database.position()
-        self._lane.forward(report.since, report.since)
-        self._same_mapping()
+        report.since = report.position = since
         with closing(Spill()) as named, closing(LaneWalk(self._lane, self._wanted)) as walk:
             finished = self._scan(named)
             self._lane.catch_up()
@@ -339,6 +318,47 @@ class Audit:
         self._say(
             f"{self._report.source}: {self._report.rows:,} rows compared{of}, {len(self._suspects):,} to look at again"
         )
+
+
+def audit(
+    folder: CompiledMapping,
+    at: Target,
+    lane: LaneState,
+    *,
+    wanted: Wanted,
+    limits: Limits,
+    bounds: Bounds,
+    say: Callable[[str], object] = lambda text: None,
+) -> Report:
+    """Audits a source whose folder has this mapping.  Raises EnvironmentFault."""
+    with reader(folder, [], at, limits) as database:
+        since = database.position()
+    lane.forward(since, since)
+    mapping = in_force(folder, lane)
+    if mapping is not folder:
+        say(f"{folder.source.name}: the folder was changed; what is audited is the mapping that was applied")
+    with reader(mapping, selects_of(mapping), at, limits) as database:
+        return Audit(mapping, database, lane, wanted, bounds, say).run(since)
+
+
+def in_force(folder: CompiledMapping, lane: LaneState) -> CompiledMapping:
+    """The mapping that the lane works by: the folder's, or the one that was applied before and serves until then.
+
+    Raises EnvironmentFault when it is not to be had.
+    """
+    if lane.memo.mapping == folder.fingerprint:
+        return folder
+    text = lane.get(TEXT)
+    try:
+        found = compile_text(text) if text is not None else None
+    except InvalidInput:
+        found = None  # kept by another release
+    if found is None or found.fingerprint != lane.memo.mapping:
+        raise EnvironmentFault(
+            f"source {folder.source.name}: its lane works by another mapping than the folder's: "
+            f"`onhand source apply {folder.source.name}`, then audit again"
+        )
+    return found
 
 
 def _of(said: Said, names: Iterable[bytes]) -> Said:
