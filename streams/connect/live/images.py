@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -51,7 +51,7 @@ def image(kind: str, columns: Sequence[Column], values: Sequence[Any]) -> bytes:
     return msgspec.json.encode({c.name: one(c, v) for c, v in zip(columns, values, strict=True)})
 
 
-def plain(after: bytes) -> Mapping[str, Any]:
+def plain(after: bytes) -> dict[str, Any]:
     """An image as column → value."""
     return msgspec.json.decode(after, type=dict[str, Any])
 

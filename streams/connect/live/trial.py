@@ -29,8 +29,8 @@ EXAMPLES = 3
 SIEVED = 2_000
 """Rows a table that yield nothing and are asked why."""
 _VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|\b[+-]?\d[\d.,:T-]*\b|\[[^]]*\]")
-_PLACE = re.compile(r"(\S+\.sql:\d+:\d+: )?(.*)", re.DOTALL)
-"""Of a row error: where in the SQL, and what."""
+_PLACE = re.compile(r"\S+\.sql:\d+:\d+: ")
+"""What a row error begins with that knows where in the SQL it arose."""
 
 
 @dataclass
@@ -40,10 +40,10 @@ class Group:
     rows: int = 0
     examples: list[str] = field(default_factory=list)
 
-    def add(self, example: Callable[[], str]) -> None:
+    def add(self, example: str) -> None:
         self.rows += 1
         if len(self.examples) < EXAMPLES:
-            self.examples.append(example())
+            self.examples.append(example)
 
 
 @dataclass
@@ -189,14 +189,14 @@ def _evaluate(
             row = table.decode(image)
         except RowError as error:
             one.unmappable += 1
-            _park(trial, table, error, lambda image=image: str(dict(plain(image))))  # type: ignore[misc]
+            _park(trial, table, error, str(plain(image)))
             continue
         decoded.append(row)
     idle = []
     for found in lookups.evaluate(table.name, decoded):
         if found.error is not None:
             one.unmappable += 1
-            _park(trial, table, found.error, lambda found=found: f"{key_text(table, found.row)}: {found.error}")  # type: ignore[misc]
+            _park(trial, table, found.error, f"{key_text(table, found.row)}: {found.error}")
         elif found.evaluation is not None:
             _note(trial, table, found)
             one.outputs += len(found.evaluation.outputs)
@@ -208,20 +208,22 @@ def _evaluate(
                 idle.append(found.row)
     asked = idle[: max(0, SIEVED - (one.nothing - len(idle)))]
     for condition, row in sieve.fallen(table.name, asked, lookups):
-        trial.nothing[table.name, *condition].add(lambda row=row: key_text(table, row))  # type: ignore[misc]
+        trial.nothing[table.name, *condition].add(key_text(table, row))
 
 
-def _park(trial: Trial, table: CompiledTable, error: RowError, example: Callable[[], str]) -> None:
-    at, message = _PLACE.fullmatch(str(error)).groups()  # type: ignore[union-attr]
-    trial.parked[table.name, error.code, (at or "") + _VALUE.sub("…", message)].add(example)
+def _park(trial: Trial, table: CompiledTable, error: RowError, example: str) -> None:
+    said = str(error)
+    place = _PLACE.match(said)
+    at = place[0] if place is not None else ""
+    trial.parked[table.name, error.code, at + _VALUE.sub("…", said.removeprefix(at))].add(example)
 
 
 def _wait(trial: Trial, table: CompiledTable, found: Found, lookups: LiveLookups) -> None:
     assert found.evaluation is not None
     for index, key in dict.fromkeys(found.evaluation.missing):
         why = f"no row of {lookups.lookup(index)}"
-        values = ", ".join(map(str, key))
-        trial.parked[table.name, "lookup-missing", why].add(lambda v=values: f"{v} (of {key_text(table, found.row)})")  # type: ignore[misc]
+        example = f"{', '.join(map(str, key))} (of {key_text(table, found.row)})"
+        trial.parked[table.name, "lookup-missing", why].add(example)
 
 
 def key_text(table: CompiledTable, row: Any) -> str:
@@ -251,7 +253,7 @@ def _note(trial: Trial, table: CompiledTable, found: Found) -> None:
         elif isinstance(output, OrderRow):
             for column in output.unmapped:
                 code = str(output.raw_statuses.get(column))
-                trial.statuses[file, column, code].add(lambda: key_text(table, found.row))
+                trial.statuses[file, column, code].add(key_text(table, found.row))
 
 
 def output_columns(output: OutputRow) -> tuple[str, dict[str, Any]]:
