@@ -16,6 +16,8 @@ from onhand.cli.source_grants import grants
 from onhand.cli.source_init import init
 from onhand.cli.source_operations import OPERATIONS
 from onhand.cli.source_parts import cluster, say, sources, timeout_option
+from onhand.cli.source_plan import changed_mappings, document
+from onhand.cli.source_plan import show as show_mapping
 from onhand.cli.source_try import try_
 from onhand.settings import Settings, load_settings
 from schemas.errors import EXIT_DIFFERENCES, EXIT_ENVIRONMENT, EXIT_INVALID, EXIT_OK, EXIT_RUNTIME, InvalidInput
@@ -86,23 +88,40 @@ def check(names: Sequence[str], offline: bool, as_json: bool) -> None:
 
 @source.command()
 @names_argument
+@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="How many of each list.")
+@click.option("--connectors", is_flag=True, help="Only the connectors; do not look what a changed mapping would do.")
 @json_option
-def plan(names: Sequence[str], as_json: bool) -> None:
-    """What apply would change.  Exit 10: something; 2: something that must not change."""
+def plan(names: Sequence[str], top: int, connectors: bool, as_json: bool) -> None:
+    """What apply would change.  Exit 10: something; 2: something that must not change.
+
+    A changed mapping is worked off in the shadow, on a copy of the lane's state: which balances, promises, items and
+    orders would change and by how much, and what could not be mapped.  Nothing is published.
+
+    \b
+    $EDITOR connect-configs/erp/postings.sql
+    onhand source plan erp
+    onhand source apply erp
+    """
     settings = load_settings()
+    folders = _folders(settings, names)
     with ConnectClient(settings.connect_url) as client:
-        plans = _plans(settings, _folders(settings, names), client, names)
+        plans = _plans(settings, folders, client, names)
+    mappings = [] if connectors else changed_mappings(settings, folders)
     if as_json:
-        show_json([asdict(one) for one in plans])
+        documents = {one.source: document(one, top) for one in mappings}
+        show_json([asdict(one) | {"mapping": documents.get(one.name)} for one in plans])
     else:
         for one in plans:
             _show_plan(one)
+        for mapping in mappings:
+            show_mapping(mapping, top)
         if not plans:
             click.echo("no sources")
     actions = {one.action for one in plans}
     if Action.REFUSED in actions:
         raise SystemExit(EXIT_INVALID)
-    raise SystemExit(EXIT_OK if actions <= {Action.UNCHANGED} else EXIT_DIFFERENCES)
+    unchanged = actions <= {Action.UNCHANGED} and not any(one.changed for one in mappings)
+    raise SystemExit(EXIT_OK if unchanged else EXIT_DIFFERENCES)
 
 
 @source.command()
