@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from onhand.health import full_name
+from onhand.liveness import watch_liveness
 from onhand.settings import Settings, load_settings
 from schemas.errors import EXIT_RUNTIME, OnhandError
 
@@ -75,6 +76,7 @@ def set_up_logging(level: str = "INFO") -> None:
 def _run(module: str, name: str | None = None) -> NoReturn:
     settings = load_settings()
     process = full_name(f"{module}-{name}" if name else module, settings.instance)
+    watch_liveness()
     sys.exit(run_process(settings, module, name or module, process))
 
 

@@ -22,6 +22,7 @@ import msgspec
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+from schemas.errors import EXIT_ENVIRONMENT, EXIT_FAIL_STOP
 from streams.agents.changelog import changelog_topic, read_partition
 from tests.integration.runtime_stages import PARTITIONS, Position, Row, load_part, load_position, load_row, pack
 
@@ -32,8 +33,8 @@ FAULTS = ("kill", "kill", "term", "stop", "wipe")
 STOPPED_S = SESSION_S + 6.0
 """How long a stopped worker stays so: longer than its session, so that another owns its partitions when it wakes up."""
 
-EXPECTED_EXITS = {0, 70, -signal.SIGKILL, -signal.SIGTERM}
-"""Clean stop, fail-stop, our kill, and SIGTERM before the worker has begun to listen to it."""
+EXPECTED_EXITS = {0, EXIT_ENVIRONMENT, EXIT_FAIL_STOP, -signal.SIGKILL, -signal.SIGTERM}
+"""Clean stop, a start while the broker is away, fail-stop, our kill, and SIGTERM before the worker listens to it."""
 
 WorkerId = tuple[str, int]
 
