@@ -361,7 +361,7 @@ def _compile_file(
         reason = str(at.get("description") or error).rstrip(".")
         found.append(Problem(file, int(at.get("line") or 1), int(at.get("col") or 1), f"not understood: {reason}"))
         return []
-    except sqlglot.errors.TokenError as error:
+    except (sqlglot.errors.TokenError, ValueError) as error:  # the parser lets some of its own ValueErrors out
         found.append(Problem(file, 1, 1, f"not understood: {error}"))
         return []
     if len(trees) != 1:

@@ -62,6 +62,8 @@ def _choose(
 def _coalesce(c: Expressions, e: exp.Coalesce) -> Value:
     values = [c.value(a) for a in (e.this, *e.expressions)]
     if e.args.get("is_null"):
+        if len(values) != 2:
+            c.refuse(e, "ISNULL takes two arguments")
         _fits_first(c, e, values)
     together, values = c.common(e, values)
     code = values[-1].code

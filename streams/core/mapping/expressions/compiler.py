@@ -202,6 +202,8 @@ class Expressions:
 
     def call(self, form: str, kind: Kind, *values: Value, may_be_null: bool = False, **known: Any) -> Value:
         """A strict function: NULL when an argument is NULL.  Each {n} stands once in `form`."""
+        if any(value.code == "None" for value in values):
+            return null(kind)
         tests, names = self.guards(*values)
         code = form.format(*names)
         if tests:

@@ -160,7 +160,7 @@ def _make_date(c: Expressions, parts: list[exp.Expr]) -> Value:
 
 
 def _read_date(c: Expressions, e: exp.StrToDate) -> Value:
-    form = e.args["format"].name
+    form = e.args["format"].name if e.args.get("format") is not None else ""
     if form not in _FORMS or (c.dialect.mysql_family and form == "%Y%j"):
         c.refuse(e, "the format may be YYYYMMDD or YYYY-MM-DD" + ("" if c.dialect.mysql_family else ", or YYYYDDD"))
     return c.call(f"both.read_date({{0}}, {form!r})", Kind.DATE, c.text(e.this))
