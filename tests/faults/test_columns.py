@@ -1,4 +1,4 @@
-"""A column goes while changes stream: its table waits and says what to do, everything else goes on, nothing is lost."""
+"""A column goes while changes stream: what uses it says nothing new, everything else goes on, nothing is lost."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_dropped_column(selling: Chain) -> None:
 
     found = parked(chain, "erp", "erp.purlin", "pldued")
     the_rest_goes_on(chain, sold, received)
-    assert chain.inbound(bought) == before, "the table's changes wait"
+    assert chain.inbound(bought) == before, "what the table said stands"
     assert chain.restarts() == restarts
 
     chain.erp("ALTER TABLE erp.purlin ADD COLUMN pldued smallint NOT NULL DEFAULT 0")
@@ -76,7 +76,7 @@ def test_a_renamed_column(selling: Chain) -> None:
     )
     chain.wait("another table of the source to go on", lambda: chain.inbound(received) == before + 4)
     chain.wait("the other source to go on", lambda: chain.held(sold) == start - 2)
-    assert chain.held(changed) == held[changed], "the table's changes wait"
+    assert chain.held(changed) == held[changed], "what the table said stands"
     assert chain.restarts() == restarts
 
     chain.wms("ALTER TABLE bin_stock RENAME COLUMN pieces TO qty")
@@ -85,7 +85,6 @@ def test_a_renamed_column(selling: Chain) -> None:
     done = chain.command("source", "resnapshot", "wms", "--incremental", "wms.bin_stock")
     assert done.code == 0, done.text
     chain.wait("the table to be read", lambda: incremental_completed(chain, "cdc.wms", end))
-    assert chain.command("exceptions", "close", found.id, "--why", "the table was read anew").code == 0
     chain.closed(found.id)
     for sku in (changed, later):
         chain.wait("what waited", lambda sku=sku: chain.held(sku) == held[sku] + 3)  # type: ignore[misc]

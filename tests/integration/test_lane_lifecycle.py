@@ -53,6 +53,22 @@ def said(lane: Lane) -> list[tuple[int, str, str, Decimal]]:
     return sorted(found)
 
 
+def names(lane: Lane, sku: str) -> set[str | None]:
+    """Every name the lane ever said of an item."""
+    found: set[str | None] = set()
+    topic = "onhand.balance.v1"
+    for partition in range(lane.settings.partitions):
+        for record in lane.reader.read(topic, partition, *lane.reader.bounds(topic, partition)):
+            message = lane.codec.decode(topic, record.value) if record.value is not None else None
+            if (
+                isinstance(message, BalanceMessage)
+                and (message.source, message.sku) == (lane.name, sku)
+                and message.item
+            ):
+                found.add(message.item.name)
+    return found
+
+
 def quantities(lane: Lane, sku: str, location: str = "W1") -> list[Decimal]:
     """What was said of one balance, one after another, repetitions left out."""
     told: list[Decimal] = []
@@ -67,6 +83,11 @@ def test_another_mapping_counts_from_its_switch_in_the_log(lane: Lane) -> None:
     lane.execute("UPDATE erp.stock SET quantity = 6 WHERE sku = 'A'")
     lane.await_(lambda: quantities(lane, "A") == [5, 6], "the old mapping's word: its files are not applied")
 
+    planned = lane.made.run("plan", lane.name, "--json")
+    assert planned.exit_code == EXIT_DIFFERENCES, planned.text
+    (found,) = planned.document
+    assert (found["mapping"]["balances"], found["mapping"]["skus_that_rise"]) == (2, 2)
+    assert [(one["sku"], one["by"]) for one in found["mapping"]["biggest"]] == [("B", "7.000"), ("A", "6.000")]
     lane.run("apply", lane.name)
     lane.execute("UPDATE erp.stock SET quantity = 10 WHERE sku = 'A'")
     lane.audit()
@@ -117,6 +138,29 @@ def test_the_mapping_before_serves_until_a_new_column_is_read(lane: Lane) -> Non
     lane.kill()
     lane.start()
     lane.execute("UPDATE erp.stock SET kept = 3 WHERE sku = 'A'")
+    lane.audit()
+
+
+def test_a_renamed_column_and_a_mended_mapping(lane: Lane) -> None:
+    lane.execute("ALTER TABLE erp.stock RENAME COLUMN quantity TO pieces")
+    lane.execute("UPDATE erp.stock SET pieces = 6 WHERE sku = 'A'")
+    parked = lane.await_exception("column-absent")
+    assert "sends no quantity" in (parked.detail or "")
+    assert "postings.sql FROM" in (parked.detail or "")
+    lane.execute("UPDATE erp.item SET name = 'anew' WHERE sku = 'A'")
+    lane.await_(lambda: "anew" in names(lane, "A"), "items.sql goes on")
+    assert quantities(lane, "A") == [5], "what postings.sql said stands"
+
+    assert lane.made.run("inspect", lane.name).exit_code in (EXIT_DIFFERENCES, EXIT_INVALID)
+    lane.write("postings.sql", DOUBLED.replace("s.quantity * 2", "s.pieces"))
+    planned = lane.made.run("plan", lane.name)
+    assert planned.exit_code == EXIT_DIFFERENCES, planned.text
+    assert "exceptions that would end: column-absent 1" in planned.text
+    lane.execute("INSERT INTO erp.stock (sku, bin, pieces) VALUES ('B', 'W2', 3)")
+    assert "read anew for their columns" in lane.run("apply", lane.name)
+    lane.await_(lambda: quantities(lane, "A") == [5, 6], "nothing is lost")
+    lane.await_(lambda: quantities(lane, "B", "W2") == [3], "nothing is lost")
+    lane.await_(lambda: not lane.exceptions(), "the end of the exceptions")
     lane.audit()
 
 

@@ -21,7 +21,7 @@ from streams.core.lane.left_out import LeftOut
 from streams.core.lane.lookups import Lookups, replace_entries
 from streams.core.lane.mapped import NOTHING, mapped
 from streams.core.lane.owed import NO_STAMP, Dirty, Stamp, older
-from streams.core.lane.state import Memo, RowRecord
+from streams.core.lane.state import STRANGE, Memo, RowRecord
 from streams.core.lane.sums import Sums
 from streams.core.mapping.model import Mapping, RowError, TableMapping
 from streams.core.unit import InputRecord, View
@@ -375,13 +375,16 @@ class Fold:
         self.memo.waiting_rows -= record.waits
         self.state.put(b"r" + reference, None)
 
-    def adopt(self, reference: bytes, record: RowRecord, entry: Entry, row: bytes | None) -> None:
-        """A row as another mapping has it; None: nobody knows."""
-        if row is None:
-            reason = f"{entry.name} was read anew for its columns, and this row did not come"
-            self._bad.mark(entry.safety, reference, record, RowError("row-unmappable", reason), None)
-        else:
-            record.row, record.form = row, self.memo.tables[entry.name].form
+    def adopt(self, reference: bytes, record: RowRecord, entry: Entry, row: bytes) -> None:
+        """A row as another mapping has it."""
+        record.row, record.form = row, self.memo.tables[entry.name].form
+        self._put(reference, record)
+
+    def estrange(self, reference: bytes, record: RowRecord, entry: Entry) -> None:
+        """Nobody knows a row as another mapping has it: what it said stands."""
+        reason = f"the mapping needs {entry.name} as it was never stored, and this row did not come when it was read"
+        self._bad.mark(entry.safety, reference, record, RowError("row-unmappable", reason), None)
+        record.form = STRANGE
         self._put(reference, record)
 
     def index(self, reference: bytes, record: RowRecord, entry: Entry) -> None:

@@ -15,7 +15,7 @@ from streams.core.lane.fold import Entry, Fold
 from streams.core.lane.left_out import LeftOut
 from streams.core.lane.lookups import LoadRow, Lookups
 from streams.core.lane.preparing import TEXT as NEXT
-from streams.core.lane.preparing import Preparation, begin, needs_reading
+from streams.core.lane.preparing import Preparation, begin, kinds_of, needs_reading
 from streams.core.lane.render import Encode, Renderer
 from streams.core.lane.state import Absence, Memo, TableState
 from streams.core.log.control import Action, Control
@@ -81,7 +81,10 @@ class InForce:
         return memo.mapping != self.mapping.fingerprint
 
     def _new_tables(self) -> dict[str, TableState]:
-        return {name: TableState(entry.table.columns) for name, entry in self.entries.items()}
+        return {
+            name: TableState(entry.table.columns, kinds=kinds_of(self.whole, name))
+            for name, entry in self.entries.items()
+        }
 
     def awaited(self, events: Sequence[Event], records: Sequence[InputRecord]) -> Switch | None:
         """The switch that a lane waits for; None: it has not come yet."""
@@ -196,6 +199,7 @@ class InForce:
             if known is None:
                 continue
             tables[name] = known
+            known.kinds = table.kinds
             if name in read or known.columns != table.columns:
                 known.before, known.columns = known.columns, table.columns
                 known.form += 1

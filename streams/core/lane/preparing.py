@@ -15,6 +15,7 @@ import msgspec
 from streams.core.lane.keys import ZERO, row_reference
 from streams.core.lane.state import Memo, Preparing, TableState
 from streams.core.log.event import Event
+from streams.core.mapping.mapping import CompiledMapping
 from streams.core.mapping.model import Mapping, RowError
 from streams.core.unit import View
 
@@ -51,15 +52,25 @@ def take_ahead(state: View, fingerprint: bytes, reference: bytes) -> tuple[int, 
 
 def needs_reading(mapping: Mapping, memo: Memo) -> list[str]:
     """Tables of which the store does not have all that this mapping needs."""
-    return sorted(name for name, table in mapping.tables.items() if not has(memo, name, table.columns))
+    return sorted(name for name in mapping.tables if not _has(memo, mapping, name))
 
 
-def has(memo: Memo, name: str, columns: Collection[str]) -> bool:
-    """Every stored row of the table has these columns."""
-    table, absent = memo.tables.get(name), memo.absent.get(name)
+def _has(memo: Memo, mapping: Mapping, name: str) -> bool:
+    """Every stored row of the table has the columns that this mapping needs, as what it takes them for."""
+    table, absent, columns = memo.tables.get(name), memo.absent.get(name), mapping.tables[name].columns
     if table is None or (absent is not None and set(columns) & set(absent.columns)):
         return False
-    return set(columns) <= set(table.columns)
+    known, needed = dict(zip(table.columns, table.kinds, strict=False)), kinds_of(mapping, name)
+    kept = all(known.get(column, kind) == kind for column, kind in zip(columns, needed, strict=False))
+    return kept and set(columns) <= set(table.columns)
+
+
+def kinds_of(mapping: Mapping, name: str) -> tuple[str, ...]:
+    """What the values of a table's columns are to a mapping; empty: it does not tell."""
+    if not isinstance(mapping, CompiledMapping):
+        return ()
+    known = mapping.catalogue.tables[name.rpartition(".")[2]].columns
+    return tuple(known[column].kind.value for column in mapping.tables[name].columns)
 
 
 def projected(row: bytes, stored: tuple[str, ...], columns: tuple[str, ...]) -> bytes | None:

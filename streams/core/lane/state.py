@@ -16,6 +16,8 @@ from streams.core.log.snapshot import Reading, Snapshot
 EXACT = Context(prec=120, traps=[Inexact, InvalidOperation])
 """Sums never round: contracts hold 38 digits, and a rounding would be a bug to stop at."""
 ZERO_QUANTITY = Decimal(0)
+STRANGE = -1
+"""The form of a row that the mapping in force cannot load."""
 
 
 class RowRecord(msgspec.Struct, array_like=True, gc=False):
@@ -130,6 +132,8 @@ class TableState(msgspec.Struct, array_like=True):
     """Rises with every change of `columns`; rows of a lower one cannot be evaluated, their outputs stand."""
     before: tuple[str, ...] = ()
     """Columns of the form before."""
+    kinds: tuple[str, ...] = ()
+    """What the values of `columns` are stored as; empty: not known."""
 
     def holds(self, record: RowRecord) -> bool:
         """The row is alive and can be loaded."""

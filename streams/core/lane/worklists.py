@@ -6,6 +6,8 @@ only sends afterwards (the list `q`, restatement).
 
 from __future__ import annotations
 
+import msgspec
+
 from streams.core.lane.fold import FULL_BYTES, Fold, decode_row
 from streams.core.lane.intake import Intake
 from streams.core.lane.keys import ZERO, reference_table
@@ -151,10 +153,15 @@ class WorkLists:
             row = None if ahead is None else ahead[1]
             if row is None and record.form == table.form - 1 and record.seen >= table.load_from:
                 row = projected(record.row, table.before, table.columns)
-            if row is not None or not memo.snapshot_required:
+            if row is not None:
                 fold.adopt(reference, record, entry, row)
+            elif not memo.snapshot_required:
+                fold.estrange(reference, record, entry)
         if table.holds(record):
-            fold.index(reference, record, entry)
+            try:
+                fold.index(reference, record, entry)
+            except msgspec.ValidationError:  # its catalogue has a type that the row was not stored under
+                fold.estrange(reference, record, entry)
 
     def _index_new(self, of: bytes, reference: bytes, seen: int, row: bytes) -> None:
         """A row that was stored ahead and has no record."""

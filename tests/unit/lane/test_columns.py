@@ -170,6 +170,35 @@ def test_a_retyped_column(source: Source) -> None:
     assert not source.codes()
 
 
+TEXT_ITEM = {
+    "stock": STOCK.replace("item:i", "item:t"),
+    "postings": POSTINGS.format(qty="qty").replace("i.id = s.item", "i.id = CAST(s.item AS integer)"),
+}
+
+
+def test_a_retyped_column_of_which_no_row_has_told_is_read_anew(source: Source) -> None:
+    source.apply(text(**TEXT_ITEM))
+    source.log.transaction(("u", "s.stock", stock(1, "6") | {"item": "1"}))
+    source.run()
+    assert sorted(source.codes()) == ["column-retyped", "mapping-prepares"]
+    source.read(stock(1, "6") | {"item": "1"}, stock(2, "7") | {"item": "2"})
+    assert source.on_hand() == {"A": 6, "B": 7}
+    assert not source.codes()
+
+
+def test_rows_that_cannot_be_loaded_are_exceptions_until_they_are_read(source: Source) -> None:
+    """A state of a release that did not note what values were stored as."""
+    assert isinstance(source.runtime.stage, LaneStage)
+    for table in source.runtime.stage._memo.tables.values():
+        table.kinds = ()
+    source.apply(text(**TEXT_ITEM))
+    assert source.on_hand() == {"A": 5, "B": 7}
+    assert list(source.codes()) == ["row-unmappable"]
+    source.read(stock(1, "6") | {"item": "1"}, stock(2, "7") | {"item": "2"})
+    assert source.on_hand() == {"A": 6, "B": 7}
+    assert not source.codes()
+
+
 def test_a_column_of_a_lookup(source: Source) -> None:
     """Every file that joins by it or shows it; the others go on."""
     source.log.transaction(("u", "s.item", {"id": 1, "name": "m"}), ("u", "s.stock", stock(1, "9", place="V")))
