@@ -21,11 +21,12 @@ from onhand.stack.local import settings_environment
 from schemas.errors import EXIT_DIFFERENCES, EXIT_OK, OnhandError
 from streams.connect.catalogue import session
 from streams.connect.live.images import plain
-from streams.connect.live.rows import Manners, live_rows
+from streams.connect.live.rows import LiveRows, Manners, live_rows
 from streams.connect.live.trial import try_mapping
 from streams.core.mapping.examples import evaluate_rows
-from streams.core.mapping.mapping import load_mapping
+from streams.core.mapping.mapping import compile_mapping, load_mapping
 from streams.core.mapping.model import Posting
+from streams.core.mapping.source import parse_source
 from tests.integration.mapping_support.databases import server, target, writer
 from tests.integration.mapping_support.rows import Server
 from tests.stack import Database, RunningStack, local_stack, mariadb_database, postgres_database
@@ -222,6 +223,50 @@ def total(quantities: Iterable[Decimal]) -> Decimal:
 
 def json_of(image: bytes) -> str:
     return json.dumps(json.loads(image), sort_keys=True)
+
+
+class Remembering:
+    """A cursor that remembers its last question."""
+
+    def __init__(self, cursor: Any) -> None:
+        self.cursor, self.asked = cursor, ("", ())
+
+    def execute(self, query: str, values: Any = None) -> Any:
+        self.asked = (query, values)
+        return self.cursor.execute(query, values)
+
+    def fetchone(self) -> Any:
+        return self.cursor.fetchone()
+
+    def fetchall(self) -> Any:
+        return self.cursor.fetchall()
+
+
+def test_a_chunk_begins_in_the_index_where_all_rows_are_of_one_company(shop: Shop) -> None:
+    """Otherwise a table of n rows would be read n / chunk times."""
+    with writer(shop.kind, shop.at) as rows:
+        rows.run("CREATE TABLE booking (company int, n int, q int NOT NULL, PRIMARY KEY (company, n))")
+        rows.insert("booking", [(1, n, n) for n in range(2000)])
+        rows.run("ANALYZE TABLE booking" if shop.kind == "mariadb" else "ANALYZE booking")
+        schema = schema_of(shop.kind, shop.at)
+        text = "SELECT 'x' AS sku, 'W' AS location, 'on_hand' AS bucket, b.q AS quantity FROM booking b"
+        with server(shop.kind, shop.at, schema) as there:
+            source = parse_source(f"name: shop\nkind: {shop.kind}\nschema: {schema}\n")
+            mapping = compile_mapping(source, there.catalogue, {"postings.sql": text}, b"")
+            cursor = Remembering(there.cursor)
+            live = LiveRows(cursor, mapping, Manners(chunk=500, rows_per_s=1e9))
+            assert sum(map(len, live.chunks(f"{schema}.booking"))) == 2000
+            query, values = cursor.asked
+            explain = "EXPLAIN (ANALYZE, TIMING OFF)" if shop.kind == "postgres" else "ANALYZE FORMAT=JSON"
+            there.cursor.execute(f"{explain} {query.replace('LIMIT 500', 'LIMIT 3')}", [1, 1, 1, 1000][-len(values) :])
+            plan = "\n".join(str(row[0]) for row in there.cursor.fetchall())
+        rows.run("DROP TABLE booking")
+    if shop.kind == "postgres":
+        assert "Index Cond: (ROW(company, n) > ROW(" in plan
+        assert "Rows Removed by Filter" not in plan
+    else:
+        ((table,),) = [step.values() for step in json.loads(plan)["query_block"]["nested_loop"]]
+        assert (table["access_type"], table["key_length"], table["r_rows"]) == ("range", "8", 3), plan
 
 
 def test_keys_that_a_column_cannot_hold_find_nothing(shop: Shop) -> None:

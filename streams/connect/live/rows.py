@@ -129,10 +129,13 @@ class LiveRows:
         return out
 
     def _beyond(self, table: str, last: Sequence[Any], newest: bool) -> tuple[str, list[Any]]:
-        """The rows beyond the last key; so written that MariaDB, too, begins there in the index."""
+        """The rows beyond the last key; so written that the database begins there in its index, also when all rows
+        share the first column of the key, a company."""
         if not last:
             return "", []
         names, sign = self._key_names(table), "<" if newest else ">"
+        if self._kind == "postgres":
+            return f"WHERE ({', '.join(names)}) {sign} ({', '.join(['%s'] * len(names))})", list(last)
         ladder = [
             f"({' AND '.join([*(f'{name} = %s' for name in names[:n]), f'{names[n]} {sign} %s'])})"
             for n in range(len(names))
