@@ -149,7 +149,7 @@ class Writer:
         ]
         columns += [f"{self._text('o', one.columns['customer'])} AS customer"]
         due = one.columns.get("due")
-        if due is not None and due.kind in (Kind.DATE, Kind.STAMP):
+        if due is not None and self._is_day(due):
             columns.append(f"{self._day('o', due)} AS due")
         extra = []
         if "status" in one.columns:
@@ -175,7 +175,7 @@ class Writer:
             if what in one.columns:
                 columns.append(f"{self._quantity('l', one.columns[what])} AS {what}")
         due = one.columns.get("due")
-        if due is not None and due.kind in (Kind.DATE, Kind.STAMP):
+        if due is not None and self._is_day(due):
             columns.append(f"{self._day('l', due)} AS due")
         self._reads(one, sku, location)
         return self._file(one, "l", columns, [*sku.joins, *location.joins], Role.SALES_LINE, where=sku.where)
@@ -194,7 +194,7 @@ class Writer:
             taken_off = self._quantity("l", cancelled)
             ordered = f"{ordered} - {f'COALESCE({taken_off}, 0)' if cancelled.nullable else taken_off}"
         due = one.columns.get("due")
-        day = self._day("l", due) if due is not None and due.kind in (Kind.DATE, Kind.STAMP) else self._null("date")
+        day = self._day("l", due) if due is not None and self._is_day(due) else self._null("date")
         if due is not None and due.kind not in MOMENTS:
             title += f"\n-- {due.name} may be the due date as a number: docs/recipes.md."
         prefix = "PO-" if one.role is Role.PURCHASE_LINE else "SO-"
@@ -338,10 +338,16 @@ class Writer:
             return f"CAST({name} AS {'numeric' if self.kind == 'postgres' else 'decimal'}(24, 6))"
         return f"ROUND({name}, 9)" if (column.scale or 0) > 9 else name
 
+    def _is_day(self, column: Column) -> bool:
+        """A date can be made of it."""
+        return column.kind in (Kind.DATE, Kind.STAMP) or (column.kind is Kind.INSTANT and self.kind == "postgres")
+
     def _day(self, alias: str, column: Column) -> str:
         name = f"{alias}.{self._name(column.name)}"
         if self.kind == "oracle":
             return f"TRUNC({name})"  # its DATE has a time of day
+        if column.kind is Kind.INSTANT:
+            name = f"{name} AT TIME ZONE '{self.finder.survey.time_zone}'"
         return name if column.kind is Kind.DATE else f"CAST({name} AS date)"
 
     def _null(self, type_: str) -> str:

@@ -37,6 +37,7 @@ TYPES = {
     "c": "character",
     "d": "date",
     "f": "double precision",
+    "z": "timestamp with time zone",
 }
 
 OTHER_TYPES = {
@@ -162,10 +163,14 @@ def test_rows_without_an_item_say_nothing_and_those_without_a_location_count_eve
     foreign = ForeignKey("order_line", ("site",), "warehouse", ("id",))
     tables = {
         "warehouse": "id:i! code:t name:t",
-        "order_line": "order_no:i! line_no:i! item:c? site:i? qty_ordered:n",
+        "order_line": "order_no:i! line_no:i! item:c? site:i? qty_ordered:n due_at:z",
         "item": "item:c! code:t? name:t",
     }
-    files = propose(surveyed(tables, foreign), Ask("new", "reader"), CONFIGS).files
+    survey = surveyed(tables, foreign)
+    files = propose(survey, Ask("new", "reader"), CONFIGS).files
+    text = {name: text for name, text in files.items() if name.endswith(".sql")}
+    compile_mapping(parse_source(files["source.yaml"]), survey.catalogue, text, b"0" * 32)
+    assert "CAST(l.due_at AT TIME ZONE 'UTC' AS date) AS due" in files["postings.sql"]
     for file in ("postings.sql", "order_lines.sql"):
         assert "COALESCE(w.code, '*') AS location" in files[file]
         assert "LEFT JOIN s.warehouse w ON w.id = l.site" in files[file]
