@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 
 from onhand.collector import collect_seldom
@@ -13,6 +14,8 @@ from schemas.errors import InvalidInput
 from schemas.registry import connected_codec
 from streams.agents.lane import LaneWorker
 from streams.agents.runtime.tuning import Tuning
+from streams.connect.drift import drift_findings
+from streams.connect.folder import read_sources
 from streams.connect.mapping_check import lane_memo
 from streams.core.lane.applied import Applied
 from streams.core.mapping.dialects import not_proven
@@ -46,6 +49,7 @@ def run(settings: Settings, name: str) -> int:
         tuning=Tuning(session_timeout_s=settings.session_timeout_s),
     )
     collect_seldom()
+    threading.Thread(target=_compare_catalogue, args=(settings, name), daemon=True).start()
     with serve_health(settings, Kind.LANE, f"source-{name}", worker.health):
         return worker.run()
 
@@ -59,3 +63,13 @@ def _applied(settings: Settings, folder: Path) -> Applied:
             raise
         log.warning("%s is refused, the mapping that was applied last goes on: %s", folder, error)
         return Applied(None, b"", compile_text, str(error))
+
+
+def _compare_catalogue(settings: Settings, name: str) -> None:
+    """Say what the database's catalogue has otherwise than catalog.json; beside the lane, which does not wait for it."""
+    try:
+        (source,) = read_sources(settings.connect_configs, [name], settings.connector_variables)
+    except InvalidInput:
+        return  # a lane on a machine of its own needs no connector.json
+    for finding in drift_findings(source, [settings.secrets]):
+        log.warning("%s", finding)

@@ -173,6 +173,9 @@ def test_drift_in_a_used_column_is_refused(lane: Lane) -> None:
         refused = lane.made.run(command, lane.name)
         assert refused.exit_code == EXIT_INVALID, refused.text
         assert "column stock.quantity: scale 3 → 4" in refused.text.replace("\n", " ")
+    lane.kill()
+    lane.start()
+    lane.await_(lambda: "column stock.quantity: scale 3 → 4" in lane.log(), "the lane to compare its catalogue")
     assert lane.made.run("inspect", lane.name).exit_code == EXIT_DIFFERENCES
     lane.run("apply", lane.name)
 
