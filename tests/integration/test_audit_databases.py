@@ -159,6 +159,10 @@ def test_all_is_equal_until_something_is_falsified(source: tuple[str, Database])
     assert [line[:2] for line in told(about("K4"))] == [("components", "K3 K4")], "of a component, too"
     assert [line[:3] for line in told(about(orders=["O5"]))] == [("order_lines", "O5 2", "ordered")]
     assert about("K50", orders=["O50"]).clean
+    five = Wanted(frozenset(f"K{n}" for n in range(101, 106)))
+    few = Limits(chunk_rows=2, rows_per_s=0)  # more rows than may come at once: it goes on piece by piece
+    report = audited(mapping, at, CurrentLane(mapping, at, defects), wanted=five, limits=few)
+    assert [line[:2] for line in told(report)] == [("postings", "K101 w1 on_hand")]
 
 
 def test_writers_cause_no_false_alarm_and_hide_no_defect(source: tuple[str, Database]) -> None:

@@ -30,6 +30,8 @@ from streams.core.mapping.model import OutputRow, RowError
 
 SPREAD = 50
 """Rows of a table that joins several rows to one count so much."""
+AT_ONCE = 10
+"""Pieces whose rows may come at once when only some skus or orders are wanted."""
 KEYS_AT_ONCE = 200
 
 _TEXT_POSTGRES = ("date", "timestamp", "timestamptz")
@@ -118,7 +120,7 @@ class Reader:
             if all(one.about(wanted) is None for one, _ in self._selects[table.name]):
                 return
             try:
-                yield self._read(table, _between(None, None, self.postgres), wanted, 0)
+                yield self._read(table, _between(None, None, self.postgres), wanted, 0, most=AT_ONCE * size)
                 return
             except _RowFault:
                 pass
@@ -180,20 +182,28 @@ class Reader:
         if middle is not None and middle != high:
             yield from self._halved(table, middle, high, size - half, wanted)
 
-    def _read(self, table: Table, only: Only, wanted: Wanted, size: int) -> Chunk:
+    def _read(self, table: Table, only: Only, wanted: Wanted, size: int, most: int | None = None) -> Chunk:
         self._wait_for_turn(size)
         with self._snapshot() as position:
-            return self._evaluated(table, position, only, wanted, size)
+            return self._evaluated(table, position, only, wanted, size, most)
 
-    def _evaluated(self, table: Table, position: str, only: Only, wanted: Wanted, size: int) -> Chunk:
-        """What the rows that meet `only` say, in the snapshot that is open.  Raises _RowFault."""
+    def _evaluated(
+        self, table: Table, position: str, only: Only, wanted: Wanted, size: int, most: int | None = None
+    ) -> Chunk:
+        """What the rows that meet `only` say, in the snapshot that is open.
+
+        Raises _RowFault, also when a SELECT answers with more than `most` rows: they might not fit into memory.
+        """
         chunk = Chunk(table, position, size)
         count = len(table.primary)
         for one, maker in self._selects[table.name]:
             about = one.about(wanted)
             if about is None:
                 continue
-            self._run(*one.query(only(one.keys()).and_(about)))
+            sql, values = one.query(only(one.keys()).and_(about))
+            self._run(sql if most is None else f"{sql}\nLIMIT {most + 1}", values)
+            if most is not None and self._cursor.rowcount > most:
+                raise _RowFault(RowError("row-unmappable", f"{one.file}: more than {most:,} rows"))
             types = [column[1] for column in self._cursor.description][count:]
             for row in self._cursor:
                 key = tuple(row[:count])
