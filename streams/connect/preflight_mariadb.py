@@ -74,7 +74,8 @@ def unreachable(source: Source, at: Target, error: Exception) -> Finding:
     if number == 1045:
         fix = (
             f"Set the password in the secret that database.password names, or: ALTER USER {at.user} IDENTIFIED BY '…'; "
-            "a user ''@'localhost' would shadow it: drop that"
+            f"when there is no such user: `onhand source grants {source.name}`; a user ''@'localhost' would shadow it: "
+            "drop that"
         )
     else:
         fix = "Start the server, or correct database.hostname and database.port"

@@ -118,7 +118,10 @@ def unreachable(source: Source, at: Target, error: Exception) -> Finding:
     """P01."""
     reason = " ".join(str(error).split())
     if "password authentication failed" in reason:
-        fix = f"Set the password in the secret that database.password names, or: ALTER ROLE {at.user} PASSWORD '…'"
+        fix = (
+            f"Set the password in the secret that database.password names, or: ALTER ROLE {at.user} PASSWORD '…'; when "
+            f"there is no such role: `onhand source grants {source.name}`"
+        )
     elif "does not exist" in reason:
         fix = "Correct database.dbname or database.user, or create them"
     else:
