@@ -66,7 +66,7 @@ def _applied(settings: Settings, folder: Path) -> Applied:
 
 
 def _compare_catalogue(settings: Settings, name: str) -> None:
-    """Say what the database's catalogue has otherwise than catalog.json; beside the lane, which does not wait for it."""
+    """Say in what the database differs from catalog.json; beside the lane, which does not wait for it."""
     try:
         (source,) = read_sources(settings.connect_configs, [name], settings.connector_variables)
     except InvalidInput:

@@ -347,9 +347,7 @@ class Fold:
         if record is None or record.hole or not record.row:
             return
         entry = self.entries.get(reference[: reference.index(ZERO)].decode())
-        if entry is None:
-            return
-        if self.memo.tables[entry.name].holds(record):
+        if entry is not None and self.memo.tables[entry.name].holds(record):
             self.evaluate(entry, reference, record, entry.table.load(record.row), stamp)
 
     def give_up(self, reference: bytes) -> None:
