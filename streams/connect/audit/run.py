@@ -295,6 +295,7 @@ class Audit:
                 report.lines += lines(name, says, holds)
         for key, (says, holds) in sorted(own.items()):
             report.lines += lines(_name_of(key), says, holds)
+        report.lines.sort(key=lambda line: (line.output, line.about, line.column))
 
     def _holds(self, name: bytes) -> Columns:
         """What the lane sends of a balance, or of a line of a bill."""
