@@ -33,10 +33,6 @@ def run(settings: Settings, name: str) -> int:
         raise InvalidInput(
             f"source {name!r}: no folder {folder}; known sources: {', '.join(settings.sources) or 'none'}"
         )
-    mapping = load_mapping(folder)
-    reason = not_proven(mapping.source.kind)
-    if reason:
-        raise InvalidInput(f"source {name!r}: {reason}")
     codec = connected_codec(settings.registry_url)
     worker = LaneWorker(
         name,
@@ -57,12 +53,16 @@ def run(settings: Settings, name: str) -> int:
 def _applied(settings: Settings, folder: Path) -> Applied:
     """A folder whose mapping is refused does not keep a lane from working by the one that was applied."""
     try:
-        return Applied(load_mapping(folder), read_text(folder), compile_text)
+        mapping, text = load_mapping(folder), read_text(folder)
     except InvalidInput as error:
         if lane_memo(settings.kafka, folder.name) is None:
             raise
         log.warning("%s is refused, the mapping that was applied last goes on: %s", folder, error)
         return Applied(None, b"", compile_text, str(error))
+    reason = not_proven(mapping.source.kind)
+    if reason:
+        raise InvalidInput(f"source {folder.name!r}: {reason}")
+    return Applied(mapping, text, compile_text)
 
 
 def _compare_catalogue(settings: Settings, name: str) -> None:
