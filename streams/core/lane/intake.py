@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -114,9 +114,8 @@ class Intake:
         absent = entry.table.absent(row)
         if absent:
             return self._lose_columns(entry, event, absent, "column-absent", give_up=give_up)
-        absence = fold.memo.absent.get(entry.name)
-        if absence is not None and isinstance(entry.table, PartTable) and entry.table.lacks(row):
-            absence.last = event.offset
+        if fold.memo.absent and entry.name in fold.memo.absent:
+            self._note_absence(entry, row, event.offset)
         touched = fold.touch(entry, row_reference(entry.prefix, entry.table.key_of(row)), stamp)
         fault: RowError | None = None
         try:
@@ -160,6 +159,11 @@ class Intake:
         detail = f"{entry.name} {what} at the source; {', '.join(parts)} {say} nothing new; everything else goes on"
         fold.faults.open(code, entry.name, detail, event.record)
         return self._apply(fold.entries[entry.name], event)
+
+    def _note_absence(self, entry: Entry, row: Any, offset: int) -> None:
+        """A row that lacks a column: a reading that began before it does not bring the column back."""
+        if isinstance(entry.table, PartTable) and entry.table.lacks(row):
+            self._fold.memo.absent[entry.name].last = offset
 
     def _park_table(self, entry: Entry, event: Event, code: str, detail: str) -> None:
         queue = table_queue(entry.name)
