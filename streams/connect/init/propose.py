@@ -8,13 +8,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
 from sqlglot import exp
 
 from schemas.errors import InvalidInput
 from streams.connect.init import companies as repeating
 from streams.connect.init.candidates import Candidate, Finder, Role, status_columns
 from streams.connect.init.connector import Wanted, connector_text, include_list
+from streams.connect.init.description import for_tables, with_value
 from streams.connect.init.ready import FOLDER, Fit, companies_of, fits, selects
 from streams.connect.init.skeleton import Skeleton, Writer
 from streams.connect.init.survey import Survey, codes_twice, with_codes
@@ -92,10 +92,10 @@ def from_ready(survey: Survey, ask: Ask, root: Path, ready: str) -> Proposal:
     if source.kind != survey.kind:
         raise InvalidInput(f"--from {ready} is for {source.kind}; this database is {survey.kind}")
     notes = list(survey.notes)
-    description = _renamed((folder / sources.FILE).read_text(), ask.name, survey.schema)
+    description = (folder / sources.FILE).read_text()
     if len(source.expand) == 1 and (companies := companies_of(folder, source, survey.catalogue)):
         (variable,) = source.expand
-        description = _with_values(description, variable, companies)
+        description = with_value(description, "expand", {variable: list(companies)})
         source = source.model_copy(update={"expand": {variable: list(companies)}})
     files: dict[str, str] = {}
     joins: dict[str, set[str]] = {}
@@ -115,9 +115,12 @@ def from_ready(survey: Survey, ask: Ask, root: Path, ready: str) -> Proposal:
     if (folder / "README.md").is_file():
         notes.append(f"{folder.parent.name}/{ready}/README.md says what means what, and what to adapt")
     files |= {f"examples/{path.name}": path.read_text() for path in sorted(folder.glob("examples/*.json"))}
-    files[sources.FILE] = description
+    kept: Collection[str] = survey.catalogue.tables if source.expand else joins
+    for key, value in (("name", ask.name), ("schema", survey.schema), ("writes", None if ask.writes else False)):
+        description = with_value(description, key, value)
+    files[sources.FILE] = for_tables(description, source, kept)
     files[CONNECTOR] = connector_text(_wanted(survey, ask, joined_first(joins)))
-    files[catalogues.FILE] = _part(survey.catalogue, survey.catalogue.tables if source.expand else joins).dump()
+    files[catalogues.FILE] = _part(survey.catalogue, kept).dump()
     every = fits(root, survey.catalogue)
     notes += [
         f"{ready}: the database has no {', '.join(one.missing)}" for one in every if one.name == ready and one.missing
@@ -214,22 +217,6 @@ def requalified(text: str, before: str, after: str) -> str:
     return re.sub(
         rf"(?<![\w.'\"`\[])([\"`\[]?){re.escape(before)}([\"`\]]?)(?=\.\s*[\w\"`\[])", rf"\g<1>{after}\g<2>", text
     )
-
-
-def _renamed(text: str, name: str, schema: str) -> str:
-    """A ready source.yaml under another name and schema, its comments kept."""
-    text = re.sub(r"(?m)^name:[ \t]*\S+", f"name: {name}", text)
-    return re.sub(r"(?m)^schema:[ \t]*\S+", f"schema: {json.dumps(schema)}", text)
-
-
-def _with_values(text: str, variable: str, values: Sequence[str]) -> str:
-    """A source.yaml whose one variable under `expand` takes other values."""
-    document = yaml.compose(text, Loader=yaml.SafeLoader)
-    assert isinstance(document, yaml.MappingNode)
-    expand = next(value for key, value in document.value if key.value == "expand")
-    before, after = text[: expand.start_mark.index], text[expand.end_mark.index :]
-    written = f"{{{variable}: {json.dumps(list(values), ensure_ascii=False)}}}"
-    return f"{before}{written}{'' if expand.flow_style else chr(10)}{after}"
 
 
 def _wanted(survey: Survey, ask: Ask, tables: Sequence[str]) -> Wanted:

@@ -18,6 +18,7 @@ from streams.connect.init.candidates import Finder, Role, best, plain_names
 from streams.connect.init.catalogue_file import FIELDS, QUERIES
 from streams.connect.init.companies import VARIABLE, collapse
 from streams.connect.init.connector import Wanted, connector, free_name
+from streams.connect.init.description import for_tables, with_value
 from streams.connect.init.propose import Ask, from_ready, joined_first, propose, requalified
 from streams.connect.init.ready import fits
 from streams.connect.init.survey import ForeignKey, Survey, parse_dsn
@@ -259,6 +260,36 @@ def test_a_ready_mapping_takes_the_companies_that_are_there(expand: str, tmp_pat
     source = parse_source(files["source.yaml"])
     assert (source.expand, source.time_zone) == ({"company": ["A Ltd_", "B"]}, "Europe/Paris")
     assert r"s\.A Ltd_\$item,s\.B\$item" in json.loads(files["connector.json"])["table.include.list"]
+
+
+def test_a_ready_description_is_made_one_s_own_and_keeps_its_comments() -> None:
+    text = (
+        "# why\nname: ready  # renamed\nkind: postgres\nschema: public\nmany: [gone, there]\n"
+        "deletions:\n  gone: archived\n# of statuses\nstatuses:\n  orders:\n    execution_status: {a: closed}\n"
+    )
+    source = parse_source(text)
+    made = for_tables(with_value(with_value(text, "name", "new"), "writes", False), source, {"there"})
+    assert made == (
+        '# why\nname: "new"  # renamed\nkind: postgres\nschema: public\nmany: ["there"]\n'
+        "# of statuses\nstatuses:\n  orders:\n    execution_status: {a: closed}\nwrites: false\n"
+    )
+    assert for_tables(text, source, {"there", "gone"}) == text
+    assert with_value("name: a  # gone\nkind: b\n", "name", None) == "kind: b\n"
+
+
+def test_a_ready_file_whose_tables_are_not_there_is_left_out(tmp_path: Path) -> None:
+    ready = tmp_path / "ready" / "some"
+    ready.mkdir(parents=True)
+    (ready / "source.yaml").write_text("name: some\nkind: postgres\nschema: s\nmany: [part]\n")
+    (ready / "items.sql").write_text("SELECT i.no AS sku FROM item i")
+    (ready / "components.sql").write_text("SELECT i.no AS sku FROM item i JOIN part p ON p.of = i.no")
+    ask = Ask("new", "reader", writes=False)
+    proposal = from_ready(surveyed({"item": "no:c!"}), ask, tmp_path, "some")
+    assert "components.sql" not in proposal.files
+    assert "components.sql is left out: the database has no part" in proposal.notes
+    source = parse_source(proposal.files["source.yaml"])
+    assert (source.many, source.writes) == ([], False)
+    assert "onhand_signal" not in proposal.files["connector.json"]
 
 
 def test_a_schema_is_replaced_in_front_of_tables_alone() -> None:
