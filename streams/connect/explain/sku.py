@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -14,8 +14,8 @@ from schemas.records import Atp, Bucket, LocationAtp, Position
 from streams.connect.explain.rows import posting_text, row_documents
 from streams.connect.explain.world import World
 from streams.core.inventory.claims import owner_of, settle
-from streams.core.inventory.state import Entry
-from streams.core.ownership import Owner
+from streams.core.inventory.state import Entry, LineKey
+from streams.core.ownership import Owner, Ownership
 
 _ORDER = {bucket: number for number, bucket in enumerate(Bucket)}
 
@@ -46,7 +46,7 @@ def explain_sku(world: World, sku: str, now_us: int) -> dict[str, Any]:
         "item": None if item is None else msgspec.to_builtins(item),
         "position": _position(position) if isinstance(position, Position) else None,
         "claims": [
-            _claim(world, reference, entries, now_us)
+            claim_document(world.ownership, reference, entries, now_us)
             for reference, entries in sorted(claims.items(), key=lambda each: (each[0] is not None, each[0] or ""))
         ],
         "rows": rows,
@@ -73,14 +73,18 @@ def _promise(atp: Atp) -> dict[str, Any]:
 def terms(at: LocationAtp) -> str:
     """`17 = on hand 20 − on hold 3`, terms that are zero left out."""
     signed = (
-        ("", "on hand", at.on_hand),
-        ("− ", "on hold", at.on_hold),
-        ("− ", "safety stock", at.safety_stock),
-        ("+ ", "inbound", at.inbound),
-        ("− ", "demand", at.demand),
-        ("− ", "reserved", at.reserved),
+        ("on hand", at.on_hand),
+        ("on hold", -at.on_hold),
+        ("safety stock", -at.safety_stock),
+        ("inbound", at.inbound),
+        ("demand", -at.demand),
+        ("reserved", -at.reserved),
     )
-    said = [f"{sign}{name} {plain(quantity)}" for sign, name, quantity in signed if quantity or not sign]
+    said = [f"on hand {plain(at.on_hand)}"]
+    rest = ("kits that can be made", at.available_now - sum((quantity for _, quantity in signed), Decimal(0)))
+    for name, quantity in (*signed[1:], rest):
+        if quantity:
+            said.append(f"{'+' if quantity > 0 else '−'} {name} {plain(abs(quantity))}")
     return f"{plain(at.available_now)} = {' '.join(said)}"
 
 
@@ -98,24 +102,26 @@ def _position(position: Position) -> dict[str, Any]:
     }
 
 
-def _claim(world: World, reference: str | None, entries: Sequence[Entry], now_us: int) -> dict[str, Any]:
+def claim_document(
+    ownership: Ownership, reference: str | None, entries: Sequence[Entry], now_us: int
+) -> dict[str, Any]:
     """What everybody says of one reference, and what follows from it."""
     ordered = sorted(entries, key=lambda e: (_ORDER[e.bucket], e.location, e.source, e.view, str(e.due or "")))
-    effect = settle(ordered, reference is not None, world.ownership, now_us)
+    effect = settle(ordered, reference is not None, ownership, now_us)
     opens = [
         {"location": location, "bucket": bucket.value, "due": due, "quantity": quantity}
         for (location, bucket, due), quantity in effect.lines.items()
     ]
     return {
         "reference": reference,
-        "entries": [_entry(world, entry, ordered, reference is not None) for entry in ordered],
+        "entries": [_entry(ownership, entry, ordered, reference is not None) for entry in ordered],
         "counts": opens,
-        "words": list(_words(reference, ordered, effect.lines)),
+        "words": list(_words(ownership, reference, ordered, effect.lines)),
     }
 
 
-def _entry(world: World, entry: Entry, entries: Sequence[Entry], referenced: bool) -> dict[str, Any]:
-    owner = owner_of(entry, entries, referenced, world.ownership)
+def _entry(ownership: Ownership, entry: Entry, entries: Sequence[Entry], referenced: bool) -> dict[str, Any]:
+    owner = owner_of(entry, entries, referenced, ownership)
     speaker = Owner(entry.source, entry.view)
     role = "counts" if owner == speaker else "nobody owns it" if owner is None else f"compared: {owner} owns it"
     return {
@@ -128,17 +134,27 @@ def _entry(world: World, entry: Entry, entries: Sequence[Entry], referenced: boo
     }
 
 
-def _words(reference: str | None, entries: Sequence[Entry], lines: Any) -> Iterator[str]:
+def _words(
+    ownership: Ownership, reference: str | None, entries: Sequence[Entry], lines: Mapping[LineKey, Decimal]
+) -> Iterator[str]:
     """What is left of a claim, for people."""
     if reference is None:
         return
+    counted = {entry.bucket for entry in entries if _counts(ownership, entry, entries)}
     for claimed, done in ((Bucket.DEMAND, Bucket.FULFILLED), (Bucket.INBOUND, Bucket.RECEIVED)):
-        if not any(entry.bucket in (claimed, done) for entry in entries):
-            continue
+        said = {entry.bucket for entry in entries if entry.bucket in (claimed, done)}
         left = [(at, due, quantity) for (at, bucket, due), quantity in lines.items() if bucket is claimed]
-        if not any(entry.bucket is claimed for entry in entries):
-            yield f"{reference}: {done.value} without {claimed.value}: nothing is open"
-        elif not left:
-            yield f"{reference}: {claimed.value} is closed: nothing of it counts any more"
         for at, due, quantity in left:
             yield f"{reference}: open {claimed.value} {plain(quantity)} at {at}{f' due {due}' if due else ''}"
+        if left or not said:
+            continue
+        if claimed not in said:
+            yield f"{reference}: {done.value} without {claimed.value}: nothing is open"
+        elif claimed not in counted:
+            yield f"{reference}: {claimed.value} is said only by a source that does not own it: it does not count"
+        else:
+            yield f"{reference}: {claimed.value} is closed: nothing of it counts any more"
+
+
+def _counts(ownership: Ownership, entry: Entry, entries: Sequence[Entry]) -> bool:
+    return owner_of(entry, entries, True, ownership) == Owner(entry.source, entry.view)
