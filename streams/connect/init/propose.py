@@ -114,8 +114,15 @@ def from_ready(survey: Survey, ask: Ask, root: Path, ready: str) -> Proposal:
                 joins.setdefault(there[name.lower()], set()).update(known)
     if (folder / "README.md").is_file():
         notes.append(f"{folder.parent.name}/{ready}/README.md says what means what, and what to adapt")
-    files |= {f"examples/{path.name}": path.read_text() for path in sorted(folder.glob("examples/*.json"))}
     kept: Collection[str] = survey.catalogue.tables if source.expand else joins
+    for path in sorted(folder.glob("examples/*.json")):
+        strange = sorted(table for table in json.loads(path.read_text())["rows"] if table not in kept)
+        if strange:
+            notes.append(
+                f"examples/{path.name} is left out: it has rows of {', '.join(strange)}, which is not read here"
+            )
+        else:
+            files[f"examples/{path.name}"] = path.read_text()
     for key, value in (("name", ask.name), ("schema", survey.schema), ("writes", None if ask.writes else False)):
         description = with_value(description, key, value)
     files[sources.FILE] = for_tables(description, source, kept)

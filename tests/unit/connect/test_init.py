@@ -283,9 +283,13 @@ def test_a_ready_file_whose_tables_are_not_there_is_left_out(tmp_path: Path) -> 
     (ready / "source.yaml").write_text("name: some\nkind: postgres\nschema: s\nmany: [part]\n")
     (ready / "items.sql").write_text("SELECT i.no AS sku FROM item i")
     (ready / "components.sql").write_text("SELECT i.no AS sku FROM item i JOIN part p ON p.of = i.no")
+    (ready / "examples").mkdir()
+    (ready / "examples" / "parts.json").write_text('{"rows": {"part": [], "item": []}}')
+    (ready / "examples" / "items.json").write_text('{"rows": {"item": []}}')
     ask = Ask("new", "reader", writes=False)
     proposal = from_ready(surveyed({"item": "no:c!"}), ask, tmp_path, "some")
-    assert "components.sql" not in proposal.files
+    assert not {"components.sql", "examples/parts.json"} & proposal.files.keys()
+    assert "examples/items.json" in proposal.files
     assert "components.sql is left out: the database has no part" in proposal.notes
     source = parse_source(proposal.files["source.yaml"])
     assert (source.many, source.writes) == ([], False)
