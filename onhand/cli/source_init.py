@@ -91,7 +91,8 @@ def init(
     root = settings.connect_configs
     proposal = from_ready(found, ask, root, ready) if ready else propose(found, ask, root)
     written = _written(folder, proposal, force)
-    left = sorted(path.name for path in folder.glob("*.sql") if path.name not in written)
+    there = [str(path.relative_to(folder)) for kind in ("*.sql", "examples/*.json") for path in folder.glob(kind)]
+    left = sorted(set(there) - set(written))
     notes = [*proposal.notes, *([f"{', '.join(left)} of before stays: delete what is not meant"] if left else [])]
     proposal = replace(proposal, notes=notes)
     if as_json:
