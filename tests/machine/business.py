@@ -15,7 +15,7 @@ ARCHIVE = 31
 KIT = 24
 """From here on kits are said to be made of something; their item 4 is "K", and `OF_KIT` is an order line of it."""
 OF_KIT = 9
-ZONE, NO_ZONE = 17, 21
+ZONE, NO_ZONE = (17, 19, 25), 21
 """A place of the WMS is called as another is, and by its own name again."""
 DELETES = (*range(18, 24), 29)
 DUES = (None, -9, -1, 0, 2, 100)
@@ -97,9 +97,10 @@ def _wms(chain: Chain, what: int, key: int, how: int, there: dict[str, set[int]]
     key = 1 + (key - 1) % {"product": 3, "bin": 5, "pick": 6, "receipt": 3}[table]
     if what == ARCHIVE:
         return [("delete", "receipt", min(there["receipt"], default=0), {})]
-    if what in (ZONE, NO_ZONE):
-        zone, code = 1 + key % 2, str(1 + how % 2)
-        return [("put", "zone", zone, {"code": code}) if what == ZONE else ("delete", "zone", zone, {})]
+    if what in (*ZONE, NO_ZONE):
+        zone = 1 + key % 2
+        code = str(3 - zone if how % 3 else 3)
+        return [("delete", "zone", zone, {}) if what == NO_ZONE else ("put", "zone", zone, {"code": code})]
     if what % 16 >= 12:
         return [("delete", "pick" if table == "receipt" else table, key, {})]
     if table == "receipt":

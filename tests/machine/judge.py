@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.records import Atp, LocationAtp, Order, Position
+from schemas.records import Atp, Bucket, LocationAtp, Order, Position
 from schemas.versions import version_of
 from streams.agents.runtime.marker import MARK_KEY, Marker, decode_marker
 from streams.core.inventory.state import RECOMPUTE_KEY, decode_made
@@ -131,7 +131,8 @@ class Judge:
         stored = self.settled(partition, b"p" + atp.sku.encode())
         if stored is None or atp.uncertain or (atp.kit is not None and atp.kit.components):
             return  # of a kit's components it knows how they were a hop ago; at rest it is as the model says
-        if not _position(decode_made(stored).content).complete:
+        position = _position(decode_made(stored).content)
+        if not position.complete:
             if before is not None and before.complete and atp.network.available_now > _lowest(before.network, today):
                 self.wrong.append(
                     f"{atp.sku}: {atp.network.available_now} leaves while only decreases may, after {before}"
@@ -149,6 +150,9 @@ class Judge:
             asked = atp.kit is not None  # by kits, for some of it, as they were a hop ago
             if stands not in expected and not (asked and stands < max(expected)):
                 self.wrong.append(f"{atp.sku}: {stands} promised, the rows say {expected}: {atp}")
+            places = [model.stock(wms, atp.sku, each) for each in owners]
+            if stock_of(position) not in places:
+                self.wrong.append(f"{atp.sku}: the rows have {places} on hand: {position}")
 
     def _order(self, order: Order) -> None:
         if not order.complete:
@@ -172,6 +176,15 @@ def said(order: Order | None) -> tuple[str, dict[int, int]] | None:
     if order is None or order.withdrawn is not None:
         return None
     return order.execution_status, {int(line.line_id[3:]): int(line.ordered or 0) for line in order.lines}
+
+
+def stock_of(position: Position) -> dict[str, int]:
+    """On hand by place, in the model's words; the first letter says by which version of the mapping."""
+    found: dict[str, int] = {}
+    for line in position.lines:
+        if line.bucket is Bucket.ON_HAND:
+            found[line.location[1:]] = found.get(line.location[1:], 0) + int(line.quantity)
+    return {place: quantity for place, quantity in found.items() if quantity}
 
 
 def _lowest(at: LocationAtp, today: dt.date) -> Any:

@@ -50,10 +50,7 @@ def _alone(erp: Rows, wms: Rows, sku: str, today: int, owners: Owners) -> dict[i
         for row in wms[table].values():
             if row["product"] in products:
                 done[table, row[claim]] += row["quantity"]
-    places = {str(key): row["code"] for key, row in wms["zone"].items()}
-    bins = [(row, places.get(row["place"], row["place"])) for row in wms["bin"].values()]
-    days, open_bins = defaultdict[int, int](int), [row for row, place in bins if place != owners.closed]
-    days[today] = sum(row["quantity"] for row in open_bins if row["product"] in products)
+    days = defaultdict[int, int](int, {today: sum(stock(wms, sku, owners).values())})
     demanded, carts = defaultdict[int, int](int), defaultdict[int, int](int)
     for key, row in erp["line"].items():
         if row["item"] in items and row["sale"] in erp["sale"]:
@@ -71,6 +68,16 @@ def _alone(erp: Rows, wms: Rows, sku: str, today: int, owners: Owners) -> dict[i
         if row["item"] in items and row["due"] is not None and today - 7 <= row["due"] <= today + 90:
             days[row["due"] if row["due"] >= today else today + 1] += max(0, row["quantity"] - done["receipt", key])
     return days
+
+
+def stock(wms: Rows, sku: str, owners: Owners) -> dict[str, int]:
+    """Place → on hand, where there is any."""
+    names, found = {str(key): row["code"] for key, row in wms["zone"].items()}, defaultdict[str, int](int)
+    for row in wms["bin"].values():
+        product = wms["product"].get(row["product"])
+        if product is not None and product["code"] == sku:
+            found[str(names.get(row["place"], row["place"]))] += row["quantity"]
+    return {place: quantity for place, quantity in found.items() if quantity and place != owners.closed}
 
 
 def order(erp: Rows, key: int) -> tuple[str, dict[int, int]] | None:
