@@ -56,7 +56,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, bytes):
-        return Decimal(int.from_bytes(value, "big"))  # a BIT
+        # A BIT; a choice between two of them, as COALESCE makes, comes as a digit.
+        return Decimal(int(value) if value.isdigit() else int.from_bytes(value, "big"))
     if isinstance(value, dt.datetime):
         text = value.replace(tzinfo=None).isoformat()
         return text.rstrip("0").rstrip(".") if "." in text else text
