@@ -43,7 +43,7 @@ class Chain:
         text = OWNERSHIP.replace("erp, wms", "toy").replace("wms, erp", "toy")
         for source in ("erp", "wms", "shop"):
             text = text.replace(source, "toy")
-        self.lane, self.read = Lane(mapping()), 0  # type: ignore[arg-type]
+        self.lane, self.read = Lane(mapping()), 0
         self.world = World(ownership_of(text), ready=())
         rows: dict[str, list[dict[str, Any]]] = {
             "s.part": [{"id": n, "code": code} for n, code in enumerate(("K", "A", "B"))],

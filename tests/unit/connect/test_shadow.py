@@ -109,7 +109,7 @@ def test_a_mapping_mended_after_a_column_went(lane: Source, tmp_path: Path) -> N
 
 def test_what_cannot_be_worked_off_is_said(copy: Copy) -> None:
     wide = text(stock=f"{STOCK} kept:n", postings=POSTINGS.format(qty="qty - s.kept"))
-    with pytest.raises(EnvironmentFault, match="could not be worked off on a copy: .*mapping-prepares"):
+    with pytest.raises(EnvironmentFault, match=r"could not be worked off on a copy: .*mapping-prepares"):
         switch(copy.store, copy.memo, compile_text(wide), wide, {})
 
 
