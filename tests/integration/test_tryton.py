@@ -15,7 +15,7 @@ from tests.stack import Database, RunningStack, unique
 pytestmark = pytest.mark.integration
 
 RUN = unique("")[1:]
-BOLT, BAG, ROD, SET = (f"{word}-{RUN}" for word in ("BOLT", "BAG", "ROD", "SET"))
+BOLT, BAG, ROD, SET, PAIR = (f"{word}-{RUN}" for word in ("BOLT", "BAG", "ROD", "SET", "PAIR"))
 
 
 @pytest.fixture
@@ -28,6 +28,7 @@ def chain(stack: RunningStack, postgres: Database, tmp_path: Path) -> Iterator[C
         erp.do("product", code=BAG, unit="Kilogram")
         erp.do("product", code=ROD, unit="Meter")
         erp.do("product", code=SET, kit={BOLT: 4, ROD: 1})
+        erp.do("product", code=PAIR, kit={BOLT: 2}, of_template=True)
         erp.do("count", found={BOLT: 10, ROD: 7.5}, place="WH")  # before the snapshot
         with tryton_chain(stack, postgres, erp, tmp_path) as running:
             yield running
@@ -37,6 +38,7 @@ def test_stock_and_forecast_are_trytons_own_after_every_step(chain: Chain) -> No
     erp = chain.erp
     chain.agrees()
     assert chain.kits(SET, "WH") == (2, 2)
+    assert chain.kits(PAIR, "WH") == (5, 5)
 
     bought = erp.do("buy", lines={BOLT: 5, ROD: 20}, in_days=3, unit="")
     bags = erp.do("buy", lines={BAG: 2500}, in_days=0, unit="Gram")
@@ -74,4 +76,11 @@ def test_stock_and_forecast_are_trytons_own_after_every_step(chain: Chain) -> No
     chain.agrees()
 
     assert chain.promise(ROD).network.available_now == Decimal("22.5")
+    assert chain.orders() == {
+        f"sale.sale,{sold}": "shipped",
+        f"sale.sale,{kits}": "on_hold",  # somebody must say what becomes of what was not shipped
+        f"sale.sale,{back}": "shipped",
+        f"sale.sale,{by_hand}": "released",
+    }
+    assert set(chain.lane.exceptions()) == {"oversell"}  # two metres are sold at W2, and three on the road to it
     chain.lane.audit()

@@ -12,9 +12,11 @@ from pathlib import Path
 import psycopg
 
 from schemas import administration
+from schemas.messages import OrderPartMessage
 from schemas.records import Atp, Bucket, Position, Progress
 from streams.connect.folder import read_source
 from streams.connect.tables import named_tables, split_patterns
+from streams.core.lane.render import ORDER_PART_TOPIC
 from streams.core.log.position import covered_lsn, reached
 from tests.integration.connect_support import PASSWORD, Project, project
 from tests.integration.lane_support import Lane
@@ -77,6 +79,17 @@ class Chain:
             if isinstance(atp, Atp):
                 return atp
         raise AssertionError(f"nothing is promised of {sku}")
+
+    def orders(self) -> dict[str, str]:
+        """order_id → where the source says that it stands, as the lane has told it last."""
+        found: dict[str, str] = {}
+        for partition in range(self.lane.settings.partitions):
+            for order, message in self.lane.newest(ORDER_PART_TOPIC, partition).items():
+                assert isinstance(message, OrderPartMessage)
+                for part in message.order_parts if message.source == self.lane.name else ():
+                    if part.kind == "header" and (status := part.attributes["execution_status"]):
+                        found[order] = status
+        return found
 
     def agrees(
         self, *, overdue: Mapping[tuple[str, str], float] = NOTHING, unmoved: Mapping[tuple[str, str], float] = NOTHING

@@ -76,18 +76,21 @@ class Business:
         unit.digits, unit.rounding = 2, 0.01
         unit.save()
 
-    def product(self, code: str, unit: str = "Unit", kit: dict[str, float] | None = None) -> None:
-        """Goods, or a kit of goods."""
+    def product(
+        self, code: str, unit: str = "Unit", kit: dict[str, float] | None = None, of_template: bool = False
+    ) -> None:
+        """Goods, or a kit of goods; its components stand at the variant, or `of_template` at the template."""
         template = Model.get("product.template")(name=f"Product {code}", type="kit" if kit else "goods")
         template.default_uom = self._unit(unit)
         template.code, template.salable, template.list_price = code, True, Decimal(20)
         template.purchasable = not kit
         template.save()
         (product,) = template.products
+        owner = template if of_template else product
         for component, quantity in (kit or {}).items():
-            product.components.new(product=self.products[component], quantity=quantity)
-        product.save()
-        self.products[code] = product
+            owner.components.new(product=self.products[component], quantity=quantity)
+        owner.save()
+        self.products[code] = Model.get("product.product")(product.id)
 
     # ------------------------------------------------------------ buying
 
