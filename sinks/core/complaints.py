@@ -63,11 +63,14 @@ class Complaints:
         self._open[identity] = record
         return [record]
 
-    def close(self, code: str, subject: str, now_us: int) -> list[ExceptionRecord]:
-        """The record to write; nothing when it is not open."""
-        record = self._open.pop(self._id(code, subject), None)
-        if record is None:
+    def close(self, code: str, subject: str, now_us: int, *, by_us: int | None = None) -> list[ExceptionRecord]:
+        """The record to write; nothing when it is not open.  `by_us`: when that was ordered; what was stated later
+        stays open, because old orders are read again by whoever starts."""
+        identity = self._id(code, subject)
+        record = self._open.get(identity)
+        if record is None or (by_us is not None and record.updated_us > by_us):
             return []
+        del self._open[identity]
         closed = ExceptionStatus.CLOSED
         version = _later(record, now_us)
         return [msgspec.structs.replace(record, status=closed, version=version, updated_us=now_us, closed_us=now_us)]

@@ -128,7 +128,7 @@ class Desk:
             self.channel_state = ChannelState(control.status or ChannelState.RUNNING)
             if self.channel_state is ChannelState.RUNNING:
                 self._not_before_us, self.failures = 0, 0
-                return self.complaints.close(DISABLED, self.rule.name, now_us)
+                return self.complaints.close(DISABLED, self.rule.name, now_us, by_us=ordered_us)
         return []
 
     def next_push(self, now_us: int) -> Push | None:

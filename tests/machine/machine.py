@@ -345,6 +345,7 @@ class ChainMachine(RuleBasedStateMachine):
         codes: list[Code] = NOTHING,
     ) -> None:
         """One push, and whatever the channel makes of it; perhaps the warehouse goes on meanwhile."""
+        self.chain.now_us += 1_000
         self.chain.shop.push(outcome, lands_s=lands_s, dies=dies, turn=turn)
         if len(codes) > 1:
             self.transaction("wms", codes)
@@ -358,6 +359,7 @@ class ChainMachine(RuleBasedStateMachine):
     @rule(which=st.sampled_from(("rebalance", "replace", "wake", "resume")), turn=st.integers(0, 1))
     def channel_workers(self, which: str, turn: int = 0) -> None:
         shop = self.chain.shop
+        self.chain.now_us += 1_000  # what a person orders and what a channel answers do not meet in one instant
         if which == "rebalance":
             shop.rebalance()
         elif which == "replace":

@@ -221,6 +221,24 @@ def test_410_disables_until_a_person_resumes_also_after_a_restart() -> None:
     assert shop.exceptions[-1].status is ExceptionStatus.CLOSED
 
 
+def test_an_older_order_that_is_read_again_closes_nothing() -> None:
+    shop = worker()
+    before_us = shop.now_us
+    shop.now_us += SECOND
+    shop.publish(atp("A"))
+    push = shop.next_push()
+    assert push is not None
+    shop.take(push, Answer(Outcome.GONE, "410"))
+    shop.restart()
+    told = len(shop.exceptions)
+    shop.order(control_record("shop", STATE_KEY, ChannelState.RUNNING, before_us))
+    assert shop.exceptions[-1].code == DISABLED
+    assert shop.exceptions[told:] == []
+    fresh = worker()
+    fresh.desk.complaints.recall(shop.exceptions[-1])
+    assert fresh.desk.order(control_record("shop", STATE_KEY, ChannelState.RUNNING, before_us), shop.now_us) == []
+
+
 def test_pause_holds_everything_and_only_the_newest_leaves_after_it() -> None:
     shop, channel = worker(), ModelChannel()
     shop.order(control_record("shop", STATE_KEY, ChannelState.PAUSED, 1))
