@@ -134,15 +134,16 @@ def _same(made: Any, wanted: Any) -> bool:
 
 
 def _qualified(mapping: CompiledMapping, path: Path, table: str) -> str:
-    name = f"{mapping.source.schema_}.{table}"
-    if name not in mapping.tables:
+    """As the log names it: the catalogue's own owner, which is not the schema where that holds synonyms (Oracle)."""
+    seen = mapping.catalogue.tables.get(table)
+    if seen is None or seen.name not in mapping.tables:
         known = ", ".join(sorted(name.rpartition(".")[2] for name in mapping.tables))
         raise InvalidInput(f"{path}: the mapping does not use table {table}: {known}")
-    return name
+    return seen.name
 
 
 def _images(mapping: CompiledMapping, path: Path, table: str, rows: Sequence[dict[str, Any]]) -> list[bytes]:
-    columns = mapping.tables[f"{mapping.source.schema_}.{table}"].columns
+    columns = mapping.tables[_qualified(mapping, path, table)].columns
     known = mapping.catalogue.tables[table].columns
     for row in rows:
         for column in row:
