@@ -16,8 +16,9 @@ SELECT i.SEGMENT1, p.ORGANIZATION_CODE, 'on_hold', ROUND(q.PRIMARY_TRANSACTION_Q
    AND s.ORGANIZATION_ID = q.ORGANIZATION_ID
  WHERE s.INVENTORY_ATP_CODE <> 1
 UNION ALL
--- A scheduled line that is not shipped; a partial shipment splits it.  A line in another unit is converted as INV_CONVERT
--- does: the item's own rate before the standard one, both to the class's base unit; of two classes there is no quantity.
+-- A scheduled line that is not shipped; a partial shipment splits it.  A line in another unit is converted as
+-- INV_CONVERT does: the item's own rate before the standard one, both to the class's base unit; of two classes there
+-- is no quantity.
 SELECT i.SEGMENT1, p.ORGANIZATION_CODE, 'demand',
        CASE WHEN l.ORDER_QUANTITY_UOM = i.PRIMARY_UOM_CODE THEN ROUND(l.ORDERED_QUANTITY, 9)
             WHEN NVL(f.UOM_CLASS, fs.UOM_CLASS) = NVL(t.UOM_CLASS, ts.UOM_CLASS)
@@ -32,8 +33,9 @@ SELECT i.SEGMENT1, p.ORGANIZATION_CODE, 'demand',
   LEFT JOIN MTL_UOM_CONVERSIONS t ON t.INVENTORY_ITEM_ID = l.INVENTORY_ITEM_ID AND t.UOM_CODE = i.PRIMARY_UOM_CODE
   LEFT JOIN MTL_UOM_CONVERSIONS ts ON ts.INVENTORY_ITEM_ID = 0 AND ts.UOM_CODE = i.PRIMARY_UOM_CODE
  WHERE l.OPEN_FLAG = 'Y' AND l.VISIBLE_DEMAND_FLAG = 'Y' AND l.LINE_CATEGORY_CODE = 'ORDER'
-   AND NVL(l.SOURCE_TYPE_CODE, 'INTERNAL') <> 'EXTERNAL' AND l.ITEM_TYPE_CODE IN ('STANDARD', 'CONFIG', 'INCLUDED', 'OPTION')
-   AND l.ORDERED_QUANTITY > 0 AND l.SHIPPED_QUANTITY IS NULL
+   AND NVL(l.SOURCE_TYPE_CODE, 'INTERNAL') <> 'EXTERNAL'
+   AND l.ITEM_TYPE_CODE IN ('STANDARD', 'CONFIG', 'INCLUDED', 'OPTION') AND l.ORDERED_QUANTITY > 0
+   AND l.SHIPPED_QUANTITY IS NULL
 UNION ALL
 -- Approved purchase orders, shipments on the way, and what is received but not delivered into a subinventory yet.
 SELECT i.SEGMENT1, p.ORGANIZATION_CODE, 'inbound', ROUND(m.TO_ORG_PRIMARY_QUANTITY, 9), TRUNC(m.EXPECTED_DELIVERY_DATE),
