@@ -44,12 +44,14 @@ class InForce:
         self.lookups: Lookups
         self.left_out: LeftOut | None
         """What says nothing new."""
+        self._begun = False
         self._absent: dict[str, Absence] = {}
         """Why: as in the memo, when they were left out."""
 
     def work_by(self, mapping: Mapping) -> None:
         """Everything that depends on a mapping is made for this one."""
         self.mapping = self.whole = mapping
+        self._begun = True
         looked_up = {lookup.table for lookup in mapping.lookups}
         self.entries = {name: Entry(table, name in looked_up) for name, table in mapping.tables.items()}
         kits = any("components" in table.feeds for table in mapping.tables.values())
@@ -77,8 +79,9 @@ class InForce:
         return Memo(self.mapping.fingerprint, tables=self._new_tables(), history_until=end)
 
     def waits(self, memo: Memo) -> bool:
-        """Nobody can say which mapping made the state: a release before kept no text, and the folder has another."""
-        return memo.mapping != self.mapping.fingerprint
+        """Nobody can say which mapping made the state: a release before kept no text, and the folder has another.  A lane
+        that has no partition has no state."""
+        return self._begun and memo.mapping != self.mapping.fingerprint
 
     def _new_tables(self) -> dict[str, TableState]:
         return {

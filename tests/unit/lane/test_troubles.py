@@ -452,3 +452,9 @@ def test_health_says_what_the_lane_waits_for(lane: Lane) -> None:
     lane.mapping = ToyMapping(tables(), b"\2" * 32)
     lane.runtime.restart()
     assert waits_for() == "its mapping's switch in the log: `onhand source apply toy`"
+
+
+def test_health_of_a_lane_that_stands_by(lane: Lane) -> None:
+    """It has no partition, so no state and no mapping in force."""
+    answer = LaneStage("toy", lane.mapping, lambda topic, record: b"", None).health()
+    assert answer["complete"] is False
