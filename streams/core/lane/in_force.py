@@ -79,8 +79,8 @@ class InForce:
         return Memo(self.mapping.fingerprint, tables=self._new_tables(), history_until=end)
 
     def waits(self, memo: Memo) -> bool:
-        """Nobody can say which mapping made the state: a release before kept no text, and the folder has another.  A lane
-        that has no partition has no state."""
+        """Nobody can say which mapping made the state: a release before kept no text, and the folder has another.  A
+        lane that has no partition has no state."""
         return self._begun and memo.mapping != self.mapping.fingerprint
 
     def _new_tables(self) -> dict[str, TableState]:
