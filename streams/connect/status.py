@@ -191,7 +191,6 @@ def _database(
     elif source.kind == "mariadb":
         seen = _mariadb(source, at, place, running, now_s)
     return replace(seen, snapshot=place is None or place.snapshot)
-    return _Database()
 
 
 def _restored(source: Source, code: str, place: str, why: str) -> Finding:

@@ -7,24 +7,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from sinks.core.answer import Outcome
-from streams.core.lane import fold, intake, owed, render, worklists
-from streams.core.log import transactions
 from streams.core.log.control import Action
 from tests.machine.business import START, Code, changes_of
 from tests.machine.chain import OWNERS, SECOND_US, SKUS, Chain
 from tests.machine.model import Owners
 from tests.machine.sources import NEVER, TABLES, Truth
 from tests.machine.world import Fault, How, Where
+from tests.slices import PARTED, work_in_slices
 
-SLICES: tuple[tuple[object, str, int], ...] = (
-    (intake, "INLINE_TRUNCATE", 2),
-    (fold, "FAN_OUT", 1),
-    (worklists, "SLICE", 3),
-    (worklists, "RESTATE_NAMES", 2),
-    (owed, "OWED_BYTES", 200),
-    (transactions, "LOOSE_EVENTS", 5),
-    (render, "PART_BYTES", 200),
-)
 SOURCES = st.sampled_from(("erp", "wms"))
 CODES = st.lists(st.tuples(st.integers(0, 29), st.integers(1, 6), st.integers(0, 9)), min_size=1, max_size=4)
 PROCESSES = st.sampled_from(("lane-erp-0", "lane-wms-0", "inventory-0", "inventory-1", "orders-0"))
@@ -56,8 +46,8 @@ class ChainMachine(RuleBasedStateMachine):
         """Rows, and a first snapshot of both sources; or the ERP's still to come.  `slices`: every list of work is done
         in small ones."""
         chain = self.chain
-        for module, name, value in SLICES if slices else ():
-            self._patch.setattr(module, name, value)
+        if slices:
+            work_in_slices(self._patch, PARTED)
         for source in TABLES:
             chain.commit(source, changes_of(chain, source, START[source]))
         chain.databases["wms"].snapshot()

@@ -17,13 +17,13 @@ import pytest
 from schemas.messages import BalanceMessage
 from streams.core.lane import fold, intake, owed, snapshots, stage, state, worklists
 from streams.core.lane.stage import LaneLimits
-from streams.core.log import transactions
 from streams.core.log.control import Action
 from streams.core.log.event import Event, decode_event
 from streams.core.log.resend import Mark, Verdict
 from streams.core.mapping.model import Posting
 from streams.core.unit import InputRecord
 from tests.memory import run_with_crashes
+from tests.slices import work_in_slices
 from tests.unit.lane.conftest import Lane, demand_row, item_row, stock_row
 from tests.unit.lane.toy import ToyMapping, tables
 
@@ -274,12 +274,7 @@ def judge(seed: int, steps: int = 14, switch_after: int | None = None) -> list[s
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that few rows take every way."""
     monkeypatch.setattr(snapshots, "SWEEP_SHARE", 1.0)
-    monkeypatch.setattr(intake, "INLINE_TRUNCATE", 2)
-    monkeypatch.setattr(fold, "FAN_OUT", 1)
-    monkeypatch.setattr(worklists, "SLICE", 3)
-    monkeypatch.setattr(worklists, "RESTATE_NAMES", 2)
-    monkeypatch.setattr(owed, "OWED_BYTES", 200)
-    monkeypatch.setattr(transactions, "LOOSE_EVENTS", 5)
+    work_in_slices(monkeypatch)
 
 
 @pytest.mark.parametrize("seed", range(40))

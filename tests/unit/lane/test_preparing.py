@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from streams.core.lane import fold, intake, owed, snapshots, worklists
+from streams.core.lane import snapshots
 from streams.core.lane.applied import Applied
 from streams.core.lane.preparing import KIND as AHEAD
 from streams.core.lane.stage import LaneStage
-from streams.core.log import transactions
 from streams.core.log.control import Action, Control, encode_control
 from streams.core.mapping.model import Mapping, OutputRow, Posting
+from tests.slices import work_in_slices
 from tests.unit.lane.conftest import Lane, demand_row, encode, progress_of
 from tests.unit.lane.test_fuzz import Z_TOTAL, History, Key, oracle, totals_seen
 from tests.unit.lane.toy import Row, ToyMapping, ToyTable, demand, tables
@@ -92,12 +92,7 @@ def lane() -> Lane:
 @pytest.fixture
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshots, "SWEEP_SHARE", 1.0)
-    monkeypatch.setattr(intake, "INLINE_TRUNCATE", 2)
-    monkeypatch.setattr(fold, "FAN_OUT", 1)
-    monkeypatch.setattr(worklists, "SLICE", 3)
-    monkeypatch.setattr(worklists, "RESTATE_NAMES", 2)
-    monkeypatch.setattr(owed, "OWED_BYTES", 200)
-    monkeypatch.setattr(transactions, "LOOSE_EVENTS", 5)
+    work_in_slices(monkeypatch)
 
 
 def test_the_mapping_before_serves_until_the_columns_are_read(lane: Lane) -> None:
