@@ -43,10 +43,7 @@ class Mariadb:
         if (data / "mysql").is_dir():
             return
         done = subprocess.run(
-            (
-                *(_program("mariadb-install-db"), "--no-defaults", f"--datadir={data}", "--skip-test-db"),
-                *("--skip-name-resolve", "--auth-root-authentication-method=normal"),
-            ),
+            self.installation(),
             capture_output=True,
             text=True,
             cwd=folder,
@@ -58,6 +55,14 @@ class Mariadb:
         if done.returncode:
             reason = (done.stderr or done.stdout).strip()
             raise EnvironmentFault(f"mariadb: mariadb-install-db in {data} failed: {reason}")
+
+    def installation(self) -> tuple[str, ...]:
+        """The command that makes the system tables; it runs a server for a moment, so it has a `tmpdir` of its own too."""
+        folder = self._folder()
+        return (
+            *(_program("mariadb-install-db"), "--no-defaults", f"--datadir={folder / 'data'}", _tmpdir(folder)),
+            *("--skip-test-db", "--skip-name-resolve", "--auth-root-authentication-method=normal"),
+        )
 
     def _write_statements(self, path: Path) -> None:
         password = self.site.identity.password
@@ -100,11 +105,10 @@ class Mariadb:
             "socket": "server.sock",  # relative: under the data directory, whose own path may be too long for a socket
             "pid-file": "server.pid",
             "init-file": folder / "start.sql",
-            "tmpdir": folder / "tmp",  # servers that share one delete each other's files
         }
         return Command(
             argv=(
-                *(_program("mariadbd"), "--no-defaults", "--skip-name-resolve"),
+                *(_program("mariadbd"), "--no-defaults", "--skip-name-resolve", _tmpdir(folder)),
                 *(f"--{key}={value}" for key, value in {**folders, **self.options()}.items()),
             ),
             cwd=folder,
@@ -127,6 +131,11 @@ class Mariadb:
         except pymysql.Error:
             return False
         return True
+
+
+def _tmpdir(folder: Path) -> str:
+    """Servers that share a folder for temporary files delete each other's: each one that starts clears it."""
+    return f"--tmpdir={folder / 'tmp'}"
 
 
 def _program(name: str) -> str:
