@@ -57,7 +57,7 @@ class Mariadb:
             raise EnvironmentFault(f"mariadb: mariadb-install-db in {data} failed: {reason}")
 
     def installation(self) -> tuple[str, ...]:
-        """The command that makes the system tables; it runs a server for a moment, so it has a `tmpdir` of its own too."""
+        """The command that makes the system tables; it runs a server, so it too has a `tmpdir` of its own."""
         folder = self._folder()
         return (
             *(_program("mariadb-install-db"), "--no-defaults", f"--datadir={folder / 'data'}", _tmpdir(folder)),
