@@ -11,7 +11,6 @@ from onhand.cli.output import json_option, show_json, show_rows
 from onhand.cli.source_parts import say, sources
 from onhand.settings import Settings, load_settings
 from schemas.errors import EXIT_OK, EXIT_RUNTIME, InvalidInput
-from streams.connect.audit.database import Limits
 from streams.connect.audit.lane_copy import LaneCopy
 from streams.connect.audit.run import Bounds, Report, RowDifference
 from streams.connect.audit.run import audit as run_audit
@@ -19,6 +18,7 @@ from streams.connect.audit.said import Line
 from streams.connect.audit.selects import Wanted
 from streams.connect.folder import Source
 from streams.connect.preflight import target
+from streams.connect.reading import Limits
 from streams.core.lane.keys import reference_table, reference_text
 from streams.core.mapping.dialects import DIALECTS
 from streams.core.mapping.mapping import load_mapping

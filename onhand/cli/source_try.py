@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from onhand.cli.output import json_option, show_json, show_rows
 from onhand.cli.source_parts import name_argument, say, sources
 from onhand.settings import load_settings
 from schemas.errors import EXIT_DIFFERENCES, EXIT_OK, InvalidInput
-from streams.connect.live.rows import Manners, live_rows
+from streams.connect.live.rows import LIMITS, live_rows
 from streams.connect.live.trial import try_mapping
 from streams.connect.preflight import target
 from streams.core.mapping.mapping import CompiledMapping, compile_mapping, load_mapping
@@ -34,9 +35,15 @@ _ENOUGH = 15
 @click.option("--rows", type=click.IntRange(min=1), default=1000, show_default=True, help="Of every driving table.")
 @click.option("--all", "everything", is_flag=True, help="Every row.")
 @click.option("--file", "files", multiple=True, metavar="FILE", help="Only this one, as postings.sql; repeatable.")
-@click.option("--rows-per-s", type=click.FloatRange(min=1), default=20_000, show_default=True, help="Read no faster.")
 @click.option(
-    "--statement-s", type=click.FloatRange(min=0.1), default=30, show_default=True, help="A statement's time limit."
+    "--rows-per-s", type=click.FloatRange(min=1), default=LIMITS.rows_per_s, show_default=True, help="Read no faster."
+)
+@click.option(
+    "--statement-s",
+    type=click.FloatRange(min=0.1),
+    default=LIMITS.statement_s,
+    show_default=True,
+    help="A statement's time limit.",
 )
 @json_option
 def try_(
@@ -65,8 +72,8 @@ def try_(
     (one,) = sources(settings, [name])
     folder = settings.connect_configs / name
     mapping = only(folder, load_mapping(folder), files)
-    manners = Manners(rows_per_s=rows_per_s, statement_s=statement_s)
-    with live_rows(mapping, target(one, [settings.secrets]), manners) as live:
+    limits = replace(LIMITS, rows_per_s=rows_per_s, statement_s=statement_s)
+    with live_rows(mapping, target(one, [settings.secrets]), limits) as live:
         trial = try_mapping(mapping, live, None if everything else rows, say if everything else lambda text: None)
     document = {"source": name, **trial.document()}
     if as_json:

@@ -93,6 +93,9 @@ SELECT WEIGHT_STRING(_utf8mb4 X'F09F9880' COLLATE {collation})
 class Cursor(Protocol):
     """What psycopg's and PyMySQL's cursors share."""
 
+    @property
+    def connection(self) -> Any: ...
+
     def execute(self, query: Any, args: Any = None, /) -> Any: ...
 
     def fetchone(self) -> Any: ...

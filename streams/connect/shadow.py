@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -26,7 +26,7 @@ from streams.agents.runtime.marker import Marker, Standing, changelog_topic
 from streams.agents.runtime.recovery import Recovery
 from streams.agents.runtime.store import PartitionStore
 from streams.agents.runtime.view import UnitView
-from streams.connect.live.rows import LiveRows, live_rows
+from streams.connect.live.rows import live_rows
 from streams.connect.preflight import Target
 from streams.core.lane.applied import Applied
 from streams.core.lane.faults import load_exception
@@ -137,9 +137,8 @@ def shadow(
                 raise EnvironmentFault(f"source {name}: a snapshot of it runs: plan again when it is over")
             before = said(store)
             report.read_anew = needs_reading(mapping, memo)
-            with _rows(mapping, at if report.read_anew else None) as live:
-                tables = {} if live is None else {table: live.chunks(table) for table in report.read_anew}
-                report.rows = switch(store, memo, mapping, text, tables)
+            tables = _rows(mapping, at, report.read_anew)
+            report.rows = switch(store, memo, mapping, text, tables)
             compare_said(report, before, said(store), ownership)
             return report
         finally:
@@ -151,10 +150,10 @@ def switch(
     memo: Memo,
     mapping: CompiledMapping,
     text: bytes,
-    tables: Mapping[str, Iterable[list[bytes]]],
+    tables: AbstractContextManager[Mapping[str, Iterable[list[bytes]]]],
 ) -> int:
-    """Work the switch off on a copy of the state; `tables` has the rows of those it needs read.  Answers how many
-    rows there are.  Raises EnvironmentFault."""
+    """Work the switch off on a copy of the state; `tables`, entered for as long as they are read, has the rows of those
+    it needs read.  Answers how many rows there are.  Raises EnvironmentFault."""
     name = mapping.source.name
     memo.open_transaction, memo.preparing, memo.reading = None, None, {}
     stage = LaneStage(name, Applied(mapping, text, compile_text), _no_output)
@@ -162,8 +161,9 @@ def switch(
     feed.open(dump_memo(memo), memo.mapping)
     control = Control(action=Action.MAPPING, fingerprint=mapping.fingerprint.hex(), text=text)
     feed.tell([encode_control(control)])
-    for table, chunks in tables.items():
-        feed.read(mapping, table, chunks)
+    with tables as rows:
+        for table, chunks in rows.items():
+            feed.read(mapping, table, chunks)
     feed.work_off()
     if feed.memo.mapping != mapping.fingerprint or feed.memo.silent:
         codes = ", ".join(sorted(said(store).exceptions)) or "no exception says why"
@@ -240,12 +240,14 @@ def _no_output(topic: str, record: Any) -> bytes:
 
 
 @contextmanager
-def _rows(mapping: CompiledMapping, at: Callable[[], Target] | None) -> Iterator[LiveRows | None]:
-    if at is None:
-        yield None
-    else:
-        with live_rows(mapping, at()) as live:
-            yield live
+def _rows(
+    mapping: CompiledMapping, at: Callable[[], Target], tables: Sequence[str]
+) -> Iterator[Mapping[str, Iterable[list[bytes]]]]:
+    if not tables:
+        yield {}
+        return
+    with live_rows(mapping, at()) as live:
+        yield {table: live.chunks(table) for table in tables}
 
 
 def _copy(bootstrap: str, group: str, store: PartitionStore) -> Marker:

@@ -18,10 +18,11 @@ import pymysql
 import pytest
 
 from schemas.errors import EnvironmentFault
-from streams.connect.audit.database import Limits, Reader
+from streams.connect.audit.database import Reader
 from streams.connect.audit.run import Bounds, Report, audit
 from streams.connect.audit.selects import Wanted, selects_of
 from streams.connect.catalogue import session
+from streams.connect.reading import Limits, Reading
 from streams.core.lane.keys import reference_text
 from streams.core.lane.mapped import NOTHING
 from streams.core.lane.state import PartState
@@ -314,7 +315,9 @@ def test_it_reads_gently_and_stops_when_its_time_is_over(source: tuple[str, Data
         assert open_ones == [], "a pause stands between transactions"
 
     with session(kind, target(at)) as cursor:
-        database = Reader(mapping, selects_of(mapping), cursor, Limits(chunk_rows=250, rows_per_s=50), pause)
+        limits = Limits(chunk_rows=250, rows_per_s=50)
+        there = Reading(cursor, kind, mapping.source.schema_, limits, pause)
+        database = Reader(mapping, selects_of(mapping), there)
         stock = next(table for table in database.tables if table.name.endswith(".stock"))
         chunks = list(database.scan(stock, EVERYTHING))
     assert (len(chunks), len(pauses)) == (5, 4)

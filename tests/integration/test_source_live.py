@@ -21,8 +21,9 @@ from onhand.stack.local import settings_environment
 from schemas.errors import EXIT_DIFFERENCES, EXIT_OK, OnhandError
 from streams.connect.catalogue import session
 from streams.connect.live.images import plain
-from streams.connect.live.rows import LiveRows, Manners, live_rows
+from streams.connect.live.rows import LiveRows, live_rows
 from streams.connect.live.trial import try_mapping
+from streams.connect.reading import Limits, Reading, beyond, quoted, quoted_table, up_to
 from streams.core.mapping.examples import evaluate_rows
 from streams.core.mapping.mapping import compile_mapping, load_mapping
 from streams.core.mapping.model import Posting
@@ -197,7 +198,7 @@ def test_a_sample_takes_the_ends_of_a_table_and_one_file_alone(shop: Shop) -> No
 def test_live_lookups_find_what_whole_tables_do(shop: Shop) -> None:
     """Chunks along keys of two columns and lookups in bulk, against every table read whole."""
     mapping = load_mapping(shop.folder)
-    with live_rows(mapping, target(shop.at), Manners(chunk=7, rows_per_s=1e6)) as live:
+    with live_rows(mapping, target(shop.at), Limits(chunk_rows=7, rows_per_s=0)) as live:
         images = {name: [one for chunk in live.chunks(name) for one in chunk] for name in mapping.tables}
         trial = try_mapping(mapping, live, None)
     with session(shop.kind, target(shop.at)) as cursor:
@@ -229,7 +230,7 @@ class Remembering:
     """A cursor that remembers its last question."""
 
     def __init__(self, cursor: Any) -> None:
-        self.cursor, self.asked = cursor, ("", ())
+        self.cursor, self.connection, self.asked = cursor, cursor.connection, ("", ())
 
     def execute(self, query: str, values: Any = None) -> Any:
         self.asked = (query, values)
@@ -254,19 +255,27 @@ def test_a_chunk_begins_in_the_index_where_all_rows_are_of_one_company(shop: Sho
             source = parse_source(f"name: shop\nkind: {shop.kind}\nschema: {schema}\n")
             mapping = compile_mapping(source, there.catalogue, {"postings.sql": text}, b"")
             cursor = Remembering(there.cursor)
-            live = LiveRows(cursor, mapping, Manners(chunk=500, rows_per_s=1e9))
+            live = LiveRows(Reading(cursor, shop.kind, schema, Limits(chunk_rows=500, rows_per_s=0)), mapping)
             assert sum(map(len, live.chunks(f"{schema}.booking"))) == 2000
             query, values = cursor.asked
             explain = "EXPLAIN (ANALYZE, TIMING OFF)" if shop.kind == "postgres" else "ANALYZE FORMAT=JSON"
-            there.cursor.execute(f"{explain} {query.replace('LIMIT 500', 'LIMIT 3')}", [1, 1, 1, 1000][-len(values) :])
-            plan = "\n".join(str(row[0]) for row in there.cursor.fetchall())
+            names = [quoted(shop.kind, name) for name in ("company", "n")]
+            piece = beyond(shop.kind, names, (1, 1000)).and_(up_to(shop.kind, names, (1, 1003)))  # as the audit reads
+            plans = []
+            for text, bound in (
+                (query.replace("LIMIT 500", "LIMIT 3"), [1, 1, 1, 1000][-len(values) :]),
+                (f"SELECT q FROM {quoted_table(shop.kind, f'{schema}.booking')} WHERE {piece.sql}", piece.values),
+            ):
+                there.cursor.execute(f"{explain} {text}", bound)
+                plans.append("\n".join(str(row[0]) for row in there.cursor.fetchall()))
         rows.run("DROP TABLE booking")
-    if shop.kind == "postgres":
-        assert "Index Cond: (ROW(company, n) > ROW(" in plan
-        assert "Rows Removed by Filter" not in plan
-    else:
-        ((table,),) = [step.values() for step in json.loads(plan)["query_block"]["nested_loop"]]
-        assert (table["access_type"], table["key_length"], table["r_rows"]) == ("range", "8", 3), plan
+    for plan in plans:
+        if shop.kind == "postgres":
+            assert "ROW(company, n) > ROW(" in plan
+            assert "Rows Removed by Filter" not in plan, plan
+        else:
+            ((table,),) = [step.values() for step in json.loads(plan)["query_block"]["nested_loop"]]
+            assert (table["access_type"], table["key_length"], table["r_rows"]) == ("range", "8", 3), plan
 
 
 def test_keys_that_a_column_cannot_hold_find_nothing(shop: Shop) -> None:
@@ -324,6 +333,6 @@ def test_a_statement_that_takes_too_long_is_stopped(shop: Shop) -> None:
     sleep = "pg_sleep(60) IS NULL" if shop.kind == "postgres" else "SLEEP(60) = 1"
     with (
         pytest.raises(OnhandError, match="was stopped"),
-        live_rows(load_mapping(shop.folder), target(shop.at), Manners(statement_s=0.2)) as live,
+        live_rows(load_mapping(shop.folder), target(shop.at), Limits(statement_s=0.2)) as live,
     ):
         live.where(f"{schema_of(shop.kind, shop.at)}.place", sleep, 1)

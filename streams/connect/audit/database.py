@@ -1,15 +1,13 @@
 """What the database says, a bounded piece at a time: safe on a production ERP.
 
-Every piece is one short read-only transaction at a known source position (REPEATABLE READ): no snapshot lives longer
-than a statement may, so neither vacuum nor undo is held back.  Statements, locks and idle transactions have a time
-limit of their own in the session, in case this process dies; a rate limit pauses between transactions, never in one.
-Pieces go by the driving table's key (keyset): each reads on where the last one ended.  A piece in which some row has
-no value in SQL fails as a whole; it is halved until the row stands alone.  So is one that takes too long.
+Every piece is one short read-only transaction at a known source position (`streams.connect.reading`): no snapshot
+lives longer than a statement may, so neither vacuum nor undo is held back, and the rate limit pauses between
+transactions, never in one.  Pieces go by the driving table's key.  A piece in which some row has no value in SQL fails
+as a whole; it is halved until the row stands alone.  So is one that takes too long.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,9 +18,21 @@ import pymysql
 
 from schemas.errors import EnvironmentFault
 from streams.connect.audit.outputs import OutputMaker
-from streams.connect.audit.selects import Condition, Key, Selected, Wanted, after, one_of, quoted, up_to
-from streams.connect.catalogue import Cursor, session
+from streams.connect.audit.selects import Selected, Wanted
 from streams.connect.preflight import Target
+from streams.connect.reading import (
+    Condition,
+    Key,
+    Limits,
+    Reading,
+    TooLong,
+    beyond,
+    one_of,
+    quoted,
+    quoted_table,
+    reading,
+    up_to,
+)
 from streams.core.log.position import binlog_number, covered_binlog, covered_lsn
 from streams.core.mapping.catalogue import Table
 from streams.core.mapping.mapping import CompiledMapping
@@ -36,21 +46,8 @@ KEYS_AT_ONCE = 200
 
 _TEXT_POSTGRES = ("date", "timestamp", "timestamptz")
 """As text: infinity and years beyond Python's are values."""
-_TOO_LONG_MARIADB = (1969, 3024)
 _REFUSED_MARIADB = (1044, 1045, 1049, 1054, 1064, 1142, 1143, 1146, 1205, 2006, 2013)
 """No privilege, no such thing, a lock, a lost connection: no row's fault."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How gently the database is read."""
-
-    chunk_rows: int = 5_000
-    """Driving rows that one transaction reads."""
-    rows_per_s: float = 50_000
-    """Driving rows read a second; 0: as fast as it goes."""
-    statement_s: float = 30.0
-    lock_s: float = 2.0
 
 
 Value = list[OutputRow] | RowError
@@ -81,27 +78,18 @@ class _RowFault(Exception):
 class Reader:
     """One session at the source."""
 
-    def __init__(
-        self,
-        mapping: CompiledMapping,
-        selects: Sequence[Selected],
-        cursor: Cursor,
-        limits: Limits,
-        pause: Callable[[float], object] = time.sleep,
-    ) -> None:
-        self._mapping = mapping
-        self._cursor: Any = cursor
-        self._limits = limits
-        self._pause = pause
-        self._due = time.monotonic()
-        self.postgres = mapping.source.kind == "postgres"
-        self._mark = '"' if self.postgres else "`"
+    def __init__(self, mapping: CompiledMapping, selects: Sequence[Selected], session: Reading) -> None:
+        self._session = session
+        self._kind = mapping.source.kind
+        self.postgres = self._kind == "postgres"
         self._selects: dict[str, list[tuple[Selected, OutputMaker]]] = {}
         for one in selects:
             statuses = mapping.source.statuses.get(one.kind.name, {})
             maker = OutputMaker(one, statuses, mapping.source.time_zone)
             self._selects.setdefault(one.table.name, []).append((one, maker))
-        self._prepare()
+        if self.postgres:
+            for name in _TEXT_POSTGRES:
+                session.cursor.adapters.register_loader(name, psycopg.types.string.TextLoader)
 
     @property
     def tables(self) -> list[Table]:
@@ -115,12 +103,12 @@ class Reader:
 
     def scan(self, table: Table, wanted: Wanted) -> Iterator[Chunk]:
         """The whole table, by key; at once, if the database can, when only some skus or orders are wanted."""
-        size = max(1, self._limits.chunk_rows // (SPREAD if self._spreads(table) else 1))
+        size = max(1, self._session.limits.chunk_rows // (SPREAD if self._spreads(table) else 1))
         if wanted:
             if all(one.about(wanted) is None for one, _ in self._selects[table.name]):
                 return
             try:
-                yield self._read(table, _between(None, None, self.postgres), wanted, 0, most=AT_ONCE * size)
+                yield self._read(table, _between(self._kind, None, None), wanted, 0, most=AT_ONCE * size)
                 return
             except _RowFault:
                 pass
@@ -167,7 +155,7 @@ class Reader:
     def _halved(self, table: Table, low: Key | None, high: Key | None, size: int, wanted: Wanted) -> Iterator[Chunk]:
         """The rows behind `low` up to `high` (None: to the end), about `size` of them."""
         try:
-            yield self._read(table, _between(low, high, self.postgres), wanted, size)
+            yield self._read(table, _between(self._kind, low, high), wanted, size)
             return
         except _RowFault as fault:
             error = fault.error
@@ -183,7 +171,8 @@ class Reader:
             yield from self._halved(table, middle, high, size - half, wanted)
 
     def _read(self, table: Table, only: Only, wanted: Wanted, size: int, most: int | None = None) -> Chunk:
-        self._wait_for_turn(size)
+        self._session.wait_for_turn()
+        self._session.count(size)
         with self._snapshot() as position:
             return self._evaluated(table, position, only, wanted, size, most)
 
@@ -201,11 +190,11 @@ class Reader:
             if about is None:
                 continue
             sql, values = one.query(only(one.keys()).and_(about))
-            self._run(sql if most is None else f"{sql}\nLIMIT {most + 1}", values)
-            if most is not None and self._cursor.rowcount > most:
+            answer = self._run(sql if most is None else f"{sql}\nLIMIT {most + 1}", values)
+            if most is not None and answer.rowcount > most:
                 raise _RowFault(RowError("row-unmappable", f"{one.file}: more than {most:,} rows"))
-            types = [column[1] for column in self._cursor.description][count:]
-            for row in self._cursor:
+            types = [column[1] for column in answer.description][count:]
+            for row in answer:
                 key = tuple(row[:count])
                 said = chunk.said.setdefault(key, [])
                 if isinstance(said, RowError):
@@ -220,14 +209,13 @@ class Reader:
 
     def _nth(self, table: Table, low: Key | None, high: Key | None, n: int) -> Key | None:
         """The n-th key behind `low`, up to `high`; None when there are fewer."""
-        names = [f"t.{quoted(name, self._mark)}" for name in table.primary]
+        names = [f"t.{quoted(self._kind, name)}" for name in table.primary]
         keys = ", ".join(f"{name}::text" if self.postgres else name for name in names)
-        only = _between(low, high, self.postgres)(names)
-        schema, _, short = table.name.partition(".")
+        only = _between(self._kind, low, high)(names)
         where = f" WHERE {only.sql}" if only.sql else ""
         try:
-            self._run(
-                f"SELECT {keys} FROM {quoted(schema, self._mark)}.{quoted(short, self._mark)} AS t{where} "
+            answer = self._run(
+                f"SELECT {keys} FROM {quoted_table(self._kind, table.name)} AS t{where} "
                 f"ORDER BY {', '.join(names)} LIMIT 1 OFFSET {n - 1}",
                 only.values,
             )
@@ -236,15 +224,16 @@ class Reader:
                 f"table {table.name}: its keys could not be read {n:,} at a time: {fault}: lower --chunk-rows, or "
                 "raise --statement-timeout-s"
             ) from None
-        row = self._cursor.fetchone()
-        self._cursor.fetchall()
+        row = answer.fetchone()
+        answer.fetchall()
         return None if row is None else tuple(row)
 
-    def _run(self, sql: str, values: Sequence[Any] = ()) -> None:
-        """Raises _RowFault when a row has no value, or there are too many of them for the time; EnvironmentFault."""
+    def _run(self, sql: str, values: Sequence[Any]) -> Any:
+        """The answer.  Raises _RowFault when a row has no value, or there are too many of them for the time;
+        EnvironmentFault."""
         try:
-            self._cursor.execute(sql, list(values))
-        except (psycopg.errors.QueryCanceled, psycopg.DataError) as error:
+            return self._session.run(sql, values)
+        except (TooLong, psycopg.DataError) as error:
             raise _RowFault(RowError("row-unmappable", str(error).strip().partition("\n")[0])) from None
         except pymysql.Error as error:
             code = error.args[0] if error.args else 0
@@ -252,51 +241,20 @@ class Reader:
                 raise
             raise _RowFault(RowError("row-unmappable", str(error.args[-1]))) from None
 
-    # -- session and snapshot
-
-    def _prepare(self) -> None:
-        limits = self._limits
-        if self.postgres:
-            self._cursor.connection.prepare_threshold = None  # a plan for any range is a plan for none
-            for name in _TEXT_POSTGRES:
-                self._cursor.adapters.register_loader(name, psycopg.types.string.TextLoader)
-            for name, seconds in (
-                ("statement_timeout", limits.statement_s),
-                ("lock_timeout", limits.lock_s),
-                ("idle_in_transaction_session_timeout", limits.statement_s * 2),
-            ):
-                self._cursor.execute(f"SET {name} = {int(seconds * 1000)}")
-            return
-        idle = max(1, int(limits.statement_s * 2))
-        self._cursor.execute(
-            f"SET SESSION max_statement_time = {limits.statement_s:f}, "
-            f"lock_wait_timeout = {max(1, int(limits.lock_s))}, "
-            f"idle_transaction_timeout = {idle}, idle_readonly_transaction_timeout = {idle}"
-        )
-        self._cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    # -- snapshot
 
     @contextmanager
     def _snapshot(self) -> Iterator[str]:
         """A read-only transaction; the source position at which it stands."""
-        broken = False
-        try:
-            yield self._begin()
-        except KeyboardInterrupt:
-            broken = True  # in the middle of an answer: the session ends, and the transaction with it
-            raise
-        finally:
-            if not broken:
-                self._cursor.execute("ROLLBACK")
+        with self._session.snapshot():
+            yield self._position()
 
-    def _begin(self) -> str:
-        cursor = self._cursor
+    def _position(self) -> str:
+        """The first statement of a transaction: PostgreSQL takes its snapshot with it."""
+        cursor = self._session.cursor
         if self.postgres:
-            cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             cursor.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn, pg_current_snapshot()")
-            position = covered_lsn(int(cursor.fetchone()[0]))
-            cursor.execute("SELECT set_config('search_path', %s, true)", (self._mapping.source.schema_,))
-            return position
-        cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+            return covered_lsn(int(cursor.fetchone()[0]))
         cursor.execute("SHOW STATUS LIKE 'binlog_snapshot_%'")
         status = {name.lower(): value for name, value in cursor.fetchall()}
         if not status.get("binlog_snapshot_file"):
@@ -306,21 +264,13 @@ class Reader:
     def _spreads(self, table: Table) -> bool:
         return any(one.spreads for one, _ in self._selects[table.name])
 
-    def _wait_for_turn(self, rows: int) -> None:
-        """So many rows are about to be read."""
-        now = time.monotonic()
-        if self._due > now:
-            self._pause(self._due - now)
-        if self._limits.rows_per_s:
-            self._due = max(self._due, now) + rows / self._limits.rows_per_s
 
-
-def _between(low: Key | None, high: Key | None, postgres: bool) -> Only:
+def _between(kind: str, low: Key | None, high: Key | None) -> Only:
     """Keys behind `low` up to `high`; None: no limit."""
 
     def only(names: Sequence[str]) -> Condition:
-        found = after(names, low, postgres) if low is not None else Condition()
-        return found.and_(up_to(names, high, postgres)) if high is not None else found
+        found = beyond(kind, names, low) if low is not None else Condition()
+        return found.and_(up_to(kind, names, high)) if high is not None else found
 
     return only
 
@@ -333,21 +283,6 @@ def _exactly(keys: Sequence[Key]) -> Only:
 def reader(
     mapping: CompiledMapping, selects: Sequence[Selected], at: Target, limits: Limits | None = None
 ) -> Iterator[Reader]:
-    """A reader of the source's database.  What is left in the middle of a statement is ended there, too."""
-    with session(mapping.source.kind, at) as cursor:
-        made = Reader(mapping, selects, cursor, limits or Limits())
-        try:
-            yield made
-        except KeyboardInterrupt:
-            if not made.postgres:  # psycopg cancels by itself
-                _kill(mapping, at, cursor)
-            raise
-
-
-def _kill(mapping: CompiledMapping, at: Target, cursor: Any) -> None:
-    """A statement that nobody waits for any more goes on in MariaDB until it sends its first row."""
-    try:
-        with session(mapping.source.kind, at) as other:
-            other.execute(f"KILL QUERY {cursor.connection.thread_id()}")
-    except EnvironmentFault:
-        return  # it is over, or the time limit ends it
+    """A reader of the source's database."""
+    with reading(mapping.source.kind, mapping.source.schema_, at, limits or Limits()) as session:
+        yield Reader(mapping, selects, session)

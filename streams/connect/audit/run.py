@@ -21,14 +21,15 @@ from typing import Any, NamedTuple
 import msgspec
 
 from schemas.errors import EnvironmentFault, InvalidInput
-from streams.connect.audit.database import Chunk, Limits, Reader, Value, reader
+from streams.connect.audit.database import Chunk, Reader, Value, reader
 from streams.connect.audit.lane_copy import LaneState, live
 from streams.connect.audit.lane_walk import LaneWalk, live_sum
 from streams.connect.audit.outputs import database_key, lane_key
 from streams.connect.audit.said import Columns, Line, Said, differing, lines, mapped_of, only_wanted, said_by
-from streams.connect.audit.selects import Key, Wanted, selects_of
+from streams.connect.audit.selects import Wanted, selects_of
 from streams.connect.audit.spill import Spill
 from streams.connect.preflight import Target
+from streams.connect.reading import Key, Limits
 from streams.core.lane.applied import TEXT
 from streams.core.lane.keys import ZERO, reference_table, reference_text, row_reference
 from streams.core.lane.state import EXACT, RowRecord

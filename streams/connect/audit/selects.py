@@ -7,7 +7,7 @@ are asked for, that the file's own expression of it equals them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,28 +15,12 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
+from streams.connect.reading import Condition, literal, quoted
 from streams.core.mapping.catalogue import Catalogue, Table
 from streams.core.mapping.dialects import DIALECTS
 from streams.core.mapping.files import FileKind, file_kind
 from streams.core.mapping.mapping import CompiledMapping
 from streams.core.mapping.select import branches
-
-Key = tuple[Any, ...]
-"""Primary key of a driving row, as the driver gives and takes it."""
-
-
-@dataclass(frozen=True)
-class Condition:
-    """SQL with %s in place of its values."""
-
-    sql: str = ""
-    values: tuple[Any, ...] = ()
-
-    def and_(self, other: Condition) -> Condition:
-        """Both hold."""
-        if not self.sql or not other.sql:
-            return self if self.sql else other
-        return Condition(f"{self.sql} AND {other.sql}", (*self.values, *other.values))
 
 
 @dataclass(frozen=True)
@@ -64,7 +48,7 @@ class Selected:
     """The driving one."""
     spreads: bool
     """One driving row may yield thousands of rows."""
-    _mark: str
+    _kind: str
     _alias: str
     _select: str
     _where: str | None
@@ -72,15 +56,15 @@ class Selected:
 
     def keys(self) -> list[str]:
         """The key's columns, as the SELECT can name them."""
-        return [f"{self._alias}.{quoted(name, self._mark)}" for name in self.table.primary]
+        return [f"{self._alias}.{quoted(self._kind, name)}" for name in self.table.primary]
 
     def query(self, only: Condition) -> tuple[str, tuple[Any, ...]]:
         """(SQL, values): the key, then the output columns, of the driving rows that meet `only`."""
-        keys = [f"{name}::text" if self._mark == '"' else name for name in self.keys()]
-        text = f"SELECT {', '.join(keys)}, {_doubled(self._select)}\n"
+        keys = [f"{name}::text" if self._kind == "postgres" else name for name in self.keys()]
+        text = f"SELECT {', '.join(keys)}, {literal(self._select)}\n"
         conditions = [f"({only.sql})"] if only.sql else []
         if self._where is not None:
-            conditions.append(f"({_doubled(self._where)}\n)")
+            conditions.append(f"({literal(self._where)}\n)")
         return text + (f"WHERE {' AND '.join(conditions)}" if conditions else ""), only.values
 
     def about(self, wanted: Wanted) -> Condition | None:
@@ -95,7 +79,7 @@ class Selected:
         for name, texts in names.items():
             if name in self.columns and texts:
                 expression = self._expressions[self.columns.index(name)]
-                parts.append(f"({_doubled(expression)}) IN ({', '.join(['%s'] * len(texts))})")
+                parts.append(f"({literal(expression)}) IN ({', '.join(['%s'] * len(texts))})")
                 values += sorted(texts)
         return Condition(f"({' OR '.join(parts)})", tuple(values)) if parts else None
 
@@ -105,60 +89,16 @@ def selects_of(mapping: CompiledMapping) -> list[Selected]:
     return [one for name, text in mapping.files.items() for one in _of_file(mapping, name, text)]
 
 
-def after(names: Sequence[str], key: Key, postgres: bool) -> Condition:
-    """Keys behind `key`.  MariaDB uses no index for a comparison of rows: there it is spelt out."""
-    if postgres:
-        return Condition(f"({', '.join(names)}) > ({', '.join(['%s'] * len(names))})", key)
-    return _spelt_out(names, key, ">")
-
-
-def up_to(names: Sequence[str], key: Key, postgres: bool) -> Condition:
-    """Keys before `key`, and itself."""
-    if postgres:
-        return Condition(f"({', '.join(names)}) <= ({', '.join(['%s'] * len(names))})", key)
-    before = _spelt_out(names, key, "<")
-    same = " AND ".join(f"{name} = %s" for name in names)
-    return Condition(f"({before.sql} OR ({same}))", (*before.values, *key))
-
-
-def one_of(names: Sequence[str], keys: Iterable[Key]) -> Condition:
-    """Exactly these keys."""
-    found = list(keys)
-    row = f"({', '.join(['%s'] * len(names))})"
-    return Condition(
-        f"({', '.join(names)}) IN ({', '.join([row] * len(found))})", tuple(value for key in found for value in key)
-    )
-
-
-def quoted(name: str, mark: str) -> str:
-    """A name under quotes, %s made harmless."""
-    return _doubled(mark + name.replace(mark, mark * 2) + mark)
-
-
-def _spelt_out(names: Sequence[str], key: Key, sign: str) -> Condition:
-    parts: list[str] = []
-    values: list[Any] = []
-    for n, name in enumerate(names):
-        parts.append("(" + " AND ".join([*(f"{other} = %s" for other in names[:n]), f"{name} {sign} %s"]) + ")")
-        values += key[: n + 1]
-    return Condition(f"({' OR '.join(parts)})", tuple(values))
-
-
-def _doubled(text: str) -> str:
-    return text.replace("%", "%%")
-
-
 def _of_file(mapping: CompiledMapping, name: str, text: str) -> list[Selected]:
     kind = file_kind(name.partition(" ")[0].removesuffix(".sql"))
     assert not isinstance(kind, str)
     parser = DIALECTS[mapping.source.kind].parser
     tree = next(tree for tree in sqlglot.parse(text, read=parser) if tree is not None)
     tokens = [token for token in sqlglot.tokenize(text, read=parser) if token.token_type is not TokenType.SEMICOLON]
-    mark = '"' if mapping.source.kind == "postgres" else "`"
     found = []
     for select, part in zip(branches(name, tree), _parts(tokens), strict=True):
         table = _table(mapping.catalogue, select)
-        found.append(_selected(name, kind, mapping, table, mark, text, part, select))
+        found.append(_selected(name, kind, mapping, table, text, part, select))
     return found
 
 
@@ -181,7 +121,6 @@ def _selected(
     kind: tuple[FileKind, str],
     mapping: CompiledMapping,
     table: Table,
-    mark: str,
     text: str,
     tokens: list[Token],
     select: exp.Select,
@@ -214,7 +153,7 @@ def _selected(
         mapping.columns[file],
         table,
         mapping.tables[table.name].spreads,
-        mark,
+        mapping.source.kind,
         _alias(text, tokens[begin + 1 :]),
         body.rstrip(),
         text[tokens[where].end + 1 : last] if where >= 0 else None,
@@ -233,7 +172,7 @@ def _alias(text: str, tokens: list[Token]) -> str:
         name = rest[1]
     elif rest and rest[0].token_type in (TokenType.VAR, TokenType.IDENTIFIER, TokenType.NAME):
         name = rest[0]
-    return _doubled(text[name.start : name.end + 1])
+    return literal(text[name.start : name.end + 1])
 
 
 def _without_alias(text: str, tokens: list[Token], node: exp.Expr) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from streams.connect.reading import quoted
 from streams.core.mapping.catalogue import Column, Kind
 
 _NO_DATE, _NO_STAMP = "1970-01-01Z", "1970-01-01T00:00:00Z"
@@ -22,13 +23,6 @@ _INFINITE = {"infinity": "+292278994-08-16Z", "-infinity": "+292269055-12-02Z"}
 """Dates of PostgreSQL as a snapshot of Debezium sends them."""
 _NOT_NUMBERS = {"NaN": "NAN", "Infinity": "POSITIVE_INFINITY", "-Infinity": "NEGATIVE_INFINITY"}
 _WRAP, _SIGNED = 1 << 64, 1 << 63
-
-
-def quoted(kind: str, name: str) -> str:
-    """An identifier, `schema.table` too, in a statement with parameters."""
-    mark = "`" if kind == "mariadb" else '"'
-    doubled = name.replace(mark, mark * 2).replace("%", "%%")
-    return ".".join(mark + part + mark for part in doubled.split("."))
 
 
 def selected(kind: str, column: Column) -> str:

@@ -14,8 +14,9 @@ from streams.connect.audit.lane_walk import LaneWalk
 from streams.connect.audit.outputs import OutputMaker, database_key, lane_key
 from streams.connect.audit.run import _name_of
 from streams.connect.audit.said import Line, differing, lines, named_about, said_by, said_of
-from streams.connect.audit.selects import Condition, Selected, Wanted, after, one_of, selects_of, up_to
+from streams.connect.audit.selects import Selected, Wanted, selects_of
 from streams.connect.audit.spill import Spill
+from streams.connect.reading import Condition, Limits, beyond, one_of, quoted, quoted_table, up_to
 from streams.core.lane.keys import balance_key, row_reference
 from streams.core.lane.mapped import mapped
 from streams.core.lane.state import ItemState, Kept, Memo, RowRecord, Sum, TableState
@@ -83,12 +84,27 @@ def test_mariadb_names_and_ranges_are_spelt_out() -> None:
     )
     (one,) = selects_of(mapping)
     assert one.keys() == ["stock.`a`", "stock.`b`"]
-    assert after(["a", "b"], (1, 2), postgres=False) == Condition("((a > %s) OR (a = %s AND b > %s))", (1, 1, 2))
-    assert up_to(["a", "b"], (1, 2), postgres=False) == Condition(
-        "(((a < %s) OR (a = %s AND b < %s)) OR (a = %s AND b = %s))", (1, 1, 2, 1, 2)
+    assert beyond("mariadb", ["a", "b"], (1, 2)) == Condition(
+        "a >= %s AND ((a > %s) OR (a = %s AND b > %s))", (1, 1, 1, 2)
     )
-    assert after(["a", "b"], (1, 2), postgres=True) == Condition("(a, b) > (%s, %s)", (1, 2))
+    assert up_to("mariadb", ["a", "b"], (1, 2)) == Condition(
+        "a <= %s AND (((a < %s) OR (a = %s AND b < %s)) OR (a = %s AND b = %s))", (1, 1, 1, 2, 1, 2)
+    )
+    assert beyond("mariadb", ["a"], (1,), before=True) == Condition("a < %s", (1,))
+    assert beyond("postgres", ["a", "b"], (1, 2)) == Condition("(a, b) > (%s, %s)", (1, 2))
     assert one_of(["a", "b"], [(1, 2), (3, 4)]) == Condition("(a, b) IN ((%s, %s), (%s, %s))", (1, 2, 3, 4))
+
+
+def test_names_stand_under_quotes_and_their_dots_and_percent_signs_are_their_own() -> None:
+    assert quoted("postgres", 'a."b%') == '"a.""b%%"'
+    assert quoted("mariadb", "disc%`t") == "`disc%%``t`"
+    assert quoted_table("mariadb", "shop.lot.`no`") == "`shop`.`lot.``no```"
+
+
+def test_a_pause_of_the_pace_never_outlasts_an_idle_transaction() -> None:
+    assert Limits().idle_s == 60
+    assert Limits(statement_s=90).idle_s == 180
+    assert Limits(chunk_rows=1_000, rows_per_s=2).idle_s == 1_000
 
 
 # -- what the database computed

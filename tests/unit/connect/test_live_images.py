@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streams.connect.live.images import image, plain, quoted, selected
+from streams.connect.live.images import image, plain, selected
 from streams.core.mapping.catalogue import Column
 
 
@@ -69,8 +69,3 @@ def test_what_a_driver_would_lose_is_asked_for_as_text() -> None:
     assert selected("postgres", Column(name="c", type="character", length=8)) == '"c"'
     assert selected("mariadb", day) == "CAST(`d` AS CHAR)"
     assert selected("mariadb", Column(name="f", type="float")) == "CAST(`f` AS DOUBLE)"
-
-
-def test_names_that_are_odd_are_quoted() -> None:
-    assert quoted("postgres", 's.a"b') == '"s"."a""b"'
-    assert quoted("mariadb", "disc%`t") == "`disc%%``t`"

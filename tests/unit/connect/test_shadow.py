@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from decimal import Decimal
 from pathlib import Path
 
@@ -38,7 +39,9 @@ class Copy:
         before = said(self.store)
         report.read_anew = needs_reading(mapping, self.memo)
         chunks = [[msgspec.json.encode(row) for row in rows]]
-        report.rows = switch(self.store, self.memo, mapping, packed, dict.fromkeys(report.read_anew, chunks))
+        report.rows = switch(
+            self.store, self.memo, mapping, packed, nullcontext(dict.fromkeys(report.read_anew, chunks))
+        )
         compare_said(report, before, said(self.store), None)
         return report
 
@@ -110,7 +113,7 @@ def test_a_mapping_mended_after_a_column_went(lane: Source, tmp_path: Path) -> N
 def test_what_cannot_be_worked_off_is_said(copy: Copy) -> None:
     wide = text(stock=f"{STOCK} kept:n", postings=POSTINGS.format(qty="qty - s.kept"))
     with pytest.raises(EnvironmentFault, match=r"could not be worked off on a copy: .*mapping-prepares"):
-        switch(copy.store, copy.memo, compile_text(wide), wide, {})
+        switch(copy.store, copy.memo, compile_text(wide), wide, nullcontext({}))
 
 
 def test_only_what_the_source_owns_counts() -> None:
