@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.core.lane import fold, intake, owed, render, worklists
+from streams.core.lane import fold, intake, owed, render, told, worklists
 from streams.core.log import transactions
 
 SLICES: tuple[tuple[object, str, int], ...] = (
@@ -12,6 +12,7 @@ SLICES: tuple[tuple[object, str, int], ...] = (
     (fold, "FAN_OUT", 1),
     (worklists, "SLICE", 3),
     (worklists, "RESTATE_NAMES", 2),
+    (told, "SLICE", 1),
     (owed, "OWED_BYTES", 200),
     (transactions, "LOOSE_EVENTS", 5),
 )

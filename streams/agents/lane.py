@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.codec import Codec
+from streams.agents.open_exceptions import OpenExceptions
 from streams.agents.runtime.tuning import Tuning
 from streams.agents.runtime.worker import StageWorker
 from streams.core.lane.applied import Applied
@@ -29,9 +30,10 @@ class LaneWorker:
     ) -> None:
         """Raises InvalidInput and EnvironmentFault as `StageWorker` does."""
         self._stages: list[LaneStage] = []
+        on_topic = OpenExceptions(source, codec, kafka)
 
         def stage() -> LaneStage:
-            built = LaneStage(source, applied, codec.encode)
+            built = LaneStage(source, applied, codec.encode, on_topic=on_topic)
             self._stages = [built]
             return built
 

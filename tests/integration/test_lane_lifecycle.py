@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from confluent_kafka import OFFSET_END, TopicPartition
+from confluent_kafka import OFFSET_END, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from onhand.stack.local import settings_environment
@@ -259,9 +259,14 @@ def inventory(lane: Lane) -> Iterator[Callable[[], dict[str, Decimal]]]:
 
 
 def test_after_a_lost_state_receivers_withdraw_what_is_not_said_again(lane: Lane) -> None:
-    """The changelog is gone, and the log's beginning with it: only a new snapshot can tell, and it does not know B."""
+    """The changelog is gone, and the log's beginning with it: only a new snapshot can tell, and it knows neither B nor
+    what was open before."""
     with inventory(lane) as available:
         lane.await_(lambda: available() == {"A": 5, "B": 7}, "the first promises")
+        producer = Producer({"bootstrap.servers": lane.settings.kafka})
+        producer.produce(f"cdc.{lane.name}", key=b'{"sku":"C","bin":"W2"}', value=b'{"op":"u"}', partition=0)
+        producer.flush()
+        lane.await_exception("poison-record")
         before = said(lane)[-1][0]
         lane.kill()
         lane.execute("DELETE FROM erp.stock WHERE sku = 'B'")
@@ -282,3 +287,4 @@ def test_after_a_lost_state_receivers_withdraw_what_is_not_said_again(lane: Lane
         lane.await_(lambda: available() == {"A": 4, "B": 0}, "the promise without B")
         again = {(sku, quantity) for version, sku, _, quantity in said(lane) if version > before}
         assert again == {("A", Decimal(4))}, "the lane that lost its state never knew of B"
+        lane.await_(lambda: not lane.exceptions(), "the end of what a lost state had opened")

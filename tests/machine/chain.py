@@ -119,7 +119,10 @@ class Chain:
         return self.now_us
 
     def _lane(self, source: str) -> LaneStage:
-        return LaneStage(source, MAPPINGS[source, self.mapping[source]], encoded, LIMITS)
+        def on_topic() -> list[str]:
+            return [key for key in self.exceptions() if key.startswith(f"lane/{source}/")]
+
+        return LaneStage(source, MAPPINGS[source, self.mapping[source]], encoded, LIMITS, on_topic)
 
     def _inventory(self) -> InventoryStage:
         return InventoryStage(RULES[self.owners], decoded, encoded, PARTITIONS, "promises")

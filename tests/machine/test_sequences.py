@@ -13,6 +13,8 @@ from tests.machine.test_counterexamples import CART, LINE, judged, promises
 
 KIT_OF_A, KIT_OF_C = (KIT, 1, 1), (KIT, 1, 0)
 """Rows of the bill of "K": two of A, or one of C in its place."""
+RENAMED = 6
+"""An item is called "D"."""
 
 
 def play_a_kit_is_ordered_and_made_of_something_else(m: ChainMachine) -> None:
@@ -52,6 +54,16 @@ def play_a_clock_is_set_back_while_the_past_is_read_again(m: ChainMachine) -> No
         m.transaction("erp", [(LINE, key, how) for key in (1, 2, 3, 4, 5, 6)])
     m.lose_state("erp", False, -4_000, 32)
     assert any(unit.history for unit in m.chain.judge.units["erp"].values())
+
+
+def play_a_lane_forgets_what_it_had_opened(m: ChainMachine) -> None:
+    """Two items have one code, so a kit would be made of itself; then the lane's state and the row are gone."""
+    m.transaction("erp", [(KIT, 1, 0)])
+    m.transaction("erp", [(RENAMED, 4, 0), (RENAMED, 2, 0)])
+    assert [found.code for found in m.chain.exceptions().values()] == ["row-unmappable"]
+    m.chain.databases["erp"].missed([("delete", "kit", 1, {})])
+    m.lose_state("erp", True)
+    m.rest()
 
 
 SEQUENCES: dict[str, Callable[[ChainMachine], None]] = {

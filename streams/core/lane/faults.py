@@ -6,6 +6,8 @@ comes.  A closed one is told once and forgotten in a later unit.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from schemas.records import ExceptionRecord, ExceptionStatus
@@ -141,8 +143,15 @@ class Faults:
         self.closed.append(identity)
         return True
 
+    def tell(self, identity: str) -> None:
+        """Say again how it stands; one that this state does not know is closed."""
+        if load_exception(self._state, identity) is None:
+            self.disown(identity)
+        else:
+            self._dirty.exception(identity)
+
     def disown(self, identity: str) -> None:
-        """A person closes what this state does not know: one that was lost opened it."""
+        """Close what this state does not know: one that was lost opened it."""
         prefix = f"{STAGE}/{self._source}/"
         code, slash, subject = identity.removeprefix(prefix).partition("/")
         if not identity.startswith(prefix) or not slash:
@@ -191,8 +200,15 @@ class Faults:
         self._dirty.exception(record.id)
 
 
+def open_exceptions(state: View) -> set[str]:
+    """Ids of those that are open."""
+    return {identity for identity, status in _all(state) if status is ExceptionStatus.OPEN}
+
+
 def closed_exceptions(state: View) -> list[str]:
     """Ids of closed exceptions still in the state, for a lane that opens."""
-    return [
-        key[1:].decode() for key, value in state.scan(b"x") if _decoder.decode(value).status is not ExceptionStatus.OPEN
-    ]
+    return [identity for identity, status in _all(state) if status is not ExceptionStatus.OPEN]
+
+
+def _all(state: View) -> Iterator[tuple[str, ExceptionStatus]]:
+    return ((key[1:].decode(), _decoder.decode(value).status) for key, value in state.scan(b"x"))

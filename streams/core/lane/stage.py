@@ -25,6 +25,7 @@ from streams.core.lane.owed import NO_STAMP, HoldOwed, ProgressOwed, encode_owed
 from streams.core.lane.render import Encode
 from streams.core.lane.snapshots import Snapshots, end_holds, first_sending, holding, says_nothing, uncertain
 from streams.core.lane.state import Memo, dump_memo, load_memo
+from streams.core.lane.told import OpenOnTopic, Told
 from streams.core.lane.waiting import waiting_queues
 from streams.core.lane.worklists import WorkLists, blocked, outstanding
 from streams.core.log.event import Event, Kind, decode_event
@@ -72,9 +73,15 @@ class LaneStage:
     """Implements `streams.core.unit.Stage` for one source."""
 
     def __init__(
-        self, source: str, mapping: Mapping | Applied, encode: Encode, limits: LaneLimits | None = None
+        self,
+        source: str,
+        mapping: Mapping | Applied,
+        encode: Encode,
+        limits: LaneLimits | None = None,
+        on_topic: OpenOnTopic | None = None,
     ) -> None:
-        """`mapping` is the folder's; with its text, in `Applied`, the lane works by the one that was applied."""
+        """`mapping` is the folder's; with its text, in `Applied`, the lane works by the one that was applied.
+        `on_topic`: what exception.v1 has open; None: nobody can say, and it stays as it is."""
         applied = mapping if isinstance(mapping, Applied) else Applied(mapping)
         self.name = f"lane-{source}"
         self.input_topic = f"cdc.{source}"
@@ -88,6 +95,8 @@ class LaneStage:
         self._load_fold: Fold | None = None
         self._waiting: set[bytes] = set()
         self._closed: list[str] = []
+        self._on_topic = on_topic
+        self._told: Told | None = None
         self._opened_us = self._looked_us = 0
         self._version: int | None = None
         """Newest version rendered; known after the first unit."""
@@ -124,6 +133,7 @@ class LaneStage:
         self._events, self._first_offset = [], -1
         self._waiting = waiting_queues(state, self._memo.superseded)
         self._closed = closed_exceptions(state)
+        self._told = None if self._on_topic is None else Told(self._on_topic)
         return Settled(owed=(PROGRESS,), memo=dump_memo(self._memo), more=self._more())
 
     def work(self, state: View, records: Sequence[InputRecord], now_us: int) -> Settled:
@@ -198,6 +208,8 @@ class LaneStage:
             if not lists_before:
                 for balance in fold.sums.expire(self._limits.kept_days, KEPT_SLICE):
                     fold.dirty.balance(balance, NO_STAMP)
+                if self._told is not None and self._compares():
+                    self._told.compare(fold)
             fold.settle()
             self._in_force.end_of_unit(fold, None)
             self.fingerprint = self._memo.mapping
@@ -322,7 +334,12 @@ class LaneStage:
 
     def _more(self) -> bool:
         """Work lists stand still while the mapping waits for its switch."""
-        return not self._in_force.waits(self._memo) and outstanding(self._memo)
+        listed = outstanding(self._memo) or (self._told is not None and self._told.more and self._compares())
+        return listed and not self._in_force.waits(self._memo)
+
+    def _compares(self) -> bool:
+        """What was open before is known to be so still, or not."""
+        return self._memo.comparing and not holding(self._memo)
 
     # -- watching
 

@@ -234,6 +234,8 @@ class Memo(msgspec.Struct, array_like=True):
     preparing: Preparing | None = None
     absent: dict[str, Absence] = msgspec.field(default_factory=dict)
     """By table."""
+    comparing: bool = False
+    """Everything was told again: what exception.v1 has open is to be compared with what is open here."""
 
     def read(self) -> frozenset[str] | None:
         """While rows are only stored: the tables that have been read, so that a row which joins no other is evaluated

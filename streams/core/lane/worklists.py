@@ -219,7 +219,7 @@ class WorkLists:
                     continue
                 self.owed.append(encode_owed(_everything(name)))
         memo.restated_since, memo.restating, memo.restating_since = memo.restating_since, None, None
-        memo.complete = True
+        memo.complete = memo.comparing = True
 
 
 def _everything(name: bytes) -> Owed:

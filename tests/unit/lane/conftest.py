@@ -111,12 +111,17 @@ class Lane:
                     receiver.parts[message.order_id, part.kind, part.part_id] = (version, part)
         return receiver
 
+    def troubles(self) -> list[ExceptionRecord]:
+        """All that was said on exception.v1, in order."""
+        return [
+            msgspec.json.decode(output.value, type=ExceptionRecord)
+            for output, _ in self.runtime.durable.sent
+            if output.topic == EXCEPTION_TOPIC and output.value is not None
+        ]
+
     def exceptions(self) -> dict[str, ExceptionRecord]:
         """Open exceptions by id, as exception.v1 has them."""
-        found = {
-            key.decode(): msgspec.json.decode(value, type=ExceptionRecord)
-            for key, value in self.runtime.latest(EXCEPTION_TOPIC).items()
-        }
+        found = {record.id: record for record in self.troubles()}
         return {key: record for key, record in found.items() if record.status is ExceptionStatus.OPEN}
 
     def control(self, action: Action, identity: str = "", fingerprint: str = "") -> None:
