@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from schemas.errors import InvalidInput
 from streams.connect.catalogue import read_catalogue, session
 from streams.connect.init.propose import Ask, propose
 from streams.connect.init.survey import ForeignKey, survey
@@ -80,6 +82,25 @@ def test_a_live_catalogue(database: tuple[str, Database]) -> None:
         ForeignKey("stock", ("warehouse_id",), "warehouse", ("id",)),
     }
     assert found.time_zone == "UTC"
+
+
+def test_the_schema_with_the_most_tables_is_chosen_and_others_are_named(database: tuple[str, Database]) -> None:
+    kind, made = database
+    other = unique("other")
+    with database_cursor(made, kind) as cursor:
+        cursor.execute(f"CREATE {'SCHEMA' if kind == 'postgres' else 'DATABASE'} {other}")
+        try:
+            cursor.execute(f"CREATE TABLE {other}.lone (id int PRIMARY KEY)")
+            found = survey(kind, replace(target(made), database=made.name if kind == "postgres" else ""))
+            named = survey(kind, target(made), other)
+            with pytest.raises(InvalidInput, match=rf"no tables in schema nowhere \(there are: .*{other}"):
+                survey(kind, target(made), "nowhere")
+        finally:
+            cursor.execute(f"DROP SCHEMA {other}{' CASCADE' if kind == 'postgres' else ''}")
+    assert found.schema == ("public" if kind == "postgres" else made.name)
+    (note,) = [note for note in found.notes if "has the most tables" in note]
+    assert other in note
+    assert (named.schema, list(named.catalogue.tables)) == (other, ["lone"])
 
 
 def test_a_key_that_goes_and_values_that_change_are_drift(database: tuple[str, Database]) -> None:

@@ -6,7 +6,6 @@ The catalogue is read, and of a few columns of at most 200,000 rows which codes 
 from __future__ import annotations
 
 import zoneinfo
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -39,7 +38,6 @@ MAX_CODES = 40
 """A column with more different values is no status."""
 MAX_LOOKED_AT = 200_000
 """Rows that are looked at for the values of a column."""
-_SYSTEM_SCHEMAS = ("information_schema", "mysql", "performance_schema", "sys", "pg_catalog", "pg_toast")
 
 _FOREIGN_POSTGRES = """
 SELECT r.relname AS table, t.relname AS target,
@@ -73,6 +71,13 @@ _SCHEMAS_POSTGRES = """
 SELECT n.nspname AS schema FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname <> 'information_schema'
  GROUP BY 1 ORDER BY count(*) DESC, 1
+"""
+
+_SCHEMAS_MARIADB = """
+SELECT table_schema AS 'schema' FROM information_schema.tables
+ WHERE table_type = 'BASE TABLE'
+   AND table_schema NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys')
+ GROUP BY 1 ORDER BY COUNT(*) DESC, 1
 """
 
 
@@ -184,18 +189,24 @@ def _in_schema(found: Survey) -> Target:
     return Target(found.at.host, found.at.port, found.at.user, found.at.password, found.schema)
 
 
+def _chosen(schema: str | None, schemas: Sequence[str], at: Target, notes: list[str]) -> str:
+    """The schema that was named, or the first of those with tables, which has the most.  Raises InvalidInput."""
+    if schema is None:
+        if not schemas:
+            raise InvalidInput(f"database {at.name}: no tables that {at.user} can see; name another with --dsn")
+        schema, *others = schemas
+        if others:
+            notes.append(f"schema {schema} has the most tables; there are also {', '.join(others)} (--schema)")
+    elif schema not in schemas:
+        there = ", ".join(schemas) or "none"
+        raise InvalidInput(f"database {at.name}: no tables in schema {schema} (there are: {there})")
+    return schema
+
+
 def _postgres(at: Target, schema: str | None) -> Survey:
-    notes = []
+    notes: list[str] = []
     with preflight_postgres.connection(at) as database:
-        schemas = [row["schema"] for row in database.execute(_SCHEMAS_POSTGRES)]
-        if schema is None:
-            if not schemas:
-                raise InvalidInput(f"database {at.name}: no tables that {at.user} can see; name another with --dsn")
-            schema, *others = schemas
-            if others:
-                notes.append(f"schema {schema} has the most tables; there are also {', '.join(others)} (--schema)")
-        elif schema not in schemas:
-            raise InvalidInput(f"database {at.name}: no tables in schema {schema} (there are: {', '.join(schemas)})")
+        schema = _chosen(schema, [row["schema"] for row in database.execute(_SCHEMAS_POSTGRES)], at, notes)
         foreign = tuple(
             ForeignKey(row["table"], tuple(row["columns"]), row["target"], tuple(row["target_columns"]))
             for row in database.execute(_FOREIGN_POSTGRES, [schema])
@@ -216,23 +227,10 @@ def _postgres(at: Target, schema: str | None) -> Survey:
 
 
 def _mariadb(at: Target, schema: str | None) -> Survey:
-    notes = []
+    notes: list[str] = []
     with closing(preflight_mariadb.connection(at)) as database:
-        counts: dict[str, int] = defaultdict(int)
-        for row in preflight_mariadb.rows(
-            database, "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
-        ):
-            if row["table_schema"] not in _SYSTEM_SCHEMAS:
-                counts[row["table_schema"]] += 1
-        schemas = sorted(counts, key=lambda name: (-counts[name], name))
-        if schema is None:
-            if not schemas:
-                raise InvalidInput(f"server {at.name}: no tables that {at.user} can see")
-            schema, *others = schemas
-            if others:
-                notes.append(f"database {schema} has the most tables; there are also {', '.join(others)} (--schema)")
-        elif schema not in counts:
-            raise InvalidInput(f"server {at.name}: no tables in {schema} (there are: {', '.join(schemas) or 'none'})")
+        found = [row["schema"] for row in preflight_mariadb.rows(database, _SCHEMAS_MARIADB)]
+        schema = _chosen(schema, found, at, notes)
         foreign = tuple(
             ForeignKey(
                 row["table"], tuple(row["columns"].split("\n")), row["target"], tuple(row["target_columns"].split("\n"))
