@@ -17,6 +17,7 @@ from streams.core.lane.lookups import LoadRow, Lookups
 from streams.core.lane.preparing import TEXT as NEXT
 from streams.core.lane.preparing import Preparation, begin, kinds_of, needs_reading
 from streams.core.lane.render import Encode, Renderer
+from streams.core.lane.snapshots import require_snapshot
 from streams.core.lane.state import Absence, Memo, TableState
 from streams.core.log.control import Action, Control
 from streams.core.log.event import Event
@@ -218,12 +219,8 @@ class InForce:
         memo.snapshot_in = memo.snapshot_in and not unknown
         memo.sweeping = tuple(item for item in memo.sweeping if item[0] in tables)
         if unknown:
-            memo.snapshot, memo.snapshot_required = None, True
-            fold.faults.open(
-                "snapshot-required",
-                "source",
-                f"the new mapping needs columns of {', '.join(unknown)} that the store does not have",
-                again=False,
+            require_snapshot(
+                fold, f"the new mapping needs columns of {', '.join(unknown)} that the store does not have"
             )
 
     def _take_back(self, fold: Fold) -> None:

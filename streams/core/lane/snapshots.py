@@ -73,9 +73,8 @@ class Snapshots:
         elif notification.type == COMPLETED:
             self._complete(memo.snapshot)
         elif notification.type == ABORTED:
-            memo.snapshot, memo.snapshot_required = None, True
-            detail = "a snapshot was aborted before it was complete; the connector begins anew when it is restarted"
-            self._fold.faults.open("snapshot-required", "source", detail, again=False)
+            why = "a snapshot was aborted before it was complete; the connector begins anew when it is restarted"
+            require_snapshot(self._fold, why)
 
     def _notice_incremental(self, notification: Notification, offset: int, waiting: bool) -> None:
         """Its rows are changes; and a table that was read whole has no other rows than those that came meanwhile."""
@@ -197,6 +196,12 @@ class Snapshots:
             here = (major, minor) if kind == "binlog" else (major, major)
             want = place if memo.passing_binlog else (place[1], place[1])
             memo.passing, memo.first_read = None if here >= want else place, None
+
+
+def require_snapshot(fold: Fold, why: str) -> None:
+    """Only a whole snapshot brings what is not known; until it is in, only decreases leave."""
+    fold.memo.snapshot, fold.memo.snapshot_required = None, True
+    fold.faults.open("snapshot-required", "source", why, again=False)
 
 
 def holding(memo: Memo) -> bool:

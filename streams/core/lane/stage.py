@@ -23,7 +23,15 @@ from streams.core.lane.in_force import InForce
 from streams.core.lane.intake import Identity, Intake
 from streams.core.lane.owed import NO_STAMP, HoldOwed, ProgressOwed, encode_owed
 from streams.core.lane.render import Encode
-from streams.core.lane.snapshots import Snapshots, end_holds, first_sending, holding, says_nothing, uncertain
+from streams.core.lane.snapshots import (
+    Snapshots,
+    end_holds,
+    first_sending,
+    holding,
+    require_snapshot,
+    says_nothing,
+    uncertain,
+)
 from streams.core.lane.state import Memo, dump_memo, load_memo
 from streams.core.lane.told import OpenOnTopic, Told
 from streams.core.lane.waiting import waiting_queues
@@ -376,12 +384,8 @@ class LaneStage:
         if memo.complete or memo.snapshot is not None or memo.snapshot_in or memo.snapshot_required:
             return
         if any(event.kind is Kind.ROW and event.table in self._in_force.entries for event in events):
-            memo.snapshot_required = True
-            fold.faults.open(
-                "snapshot-required",
-                "source",
-                f"{self.input_topic} does not begin with a snapshot: what was there before is not known",
-                again=False,
+            require_snapshot(
+                fold, f"{self.input_topic} does not begin with a snapshot: what was there before is not known"
             )
 
     def _count_waiting(self, fold: Fold) -> None:
