@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -48,3 +49,10 @@ def console(*, stderr: bool = False) -> Console:
 def show_json(document: Any) -> None:
     """Print one JSON document."""
     click.echo(json.dumps(document, default=str, indent=2))
+
+
+def instant(at_us: int | None) -> str:
+    """For people, to the millisecond."""
+    if at_us is None:
+        return "at an unknown time"
+    return dt.datetime.fromtimestamp(at_us / 1e6, dt.UTC).isoformat(sep=" ", timespec="milliseconds")[:23] + "Z"

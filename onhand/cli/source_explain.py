@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from onhand.cli.output import json_option, show_json, show_rows
+from onhand.cli.output import instant, json_option, show_json, show_rows
 from onhand.cli.source_parts import say
 from onhand.settings import load_settings
 from schemas.registry import connected_codec
 from streams.connect.explain.order import explain_order
 from streams.connect.explain.sku import explain_sku
 from streams.connect.explain.world import world
+from streams.core.mapping.files import MOMENTS
 
 _rows_option = click.option(
     "--rows", type=click.IntRange(min=0), default=40, show_default=True, help="Show at most; --json has all."
@@ -90,23 +90,27 @@ def order_(order_id: str, rows: int, log_records: int, as_json: bool) -> None:
     else:
         complete = "complete" if value["complete"] else "not complete: a source that owns a part of it is not"
         click.echo(f"{order_id}: version {value['version']}, {complete}, {len(value['lines'])} lines")
-    shown = [
-        {
-            **one,
-            "value": f"{one['value']} (code {one['code']})" if one["code"] is not None else one["value"],
-            "why": _why(one),
-        }
-        for one in document["attributes"]
-    ]
+    shown = [{**one, "value": _attribute(one), "why": _why(one)} for one in document["attributes"]]
     click.echo()
     show_rows(shown, ["part", "attribute", "value", "from", "why"], as_json=False, title="Who is believed")
     _show_rows(document["rows"], rows)
     _show_end(document)
 
 
+def _attribute(one: dict[str, Any]) -> str | None:
+    value = _said(one["attribute"], one["value"])
+    return value if one["code"] is None else f"{value} (code {one['code']})"
+
+
+def _said(name: str, value: str | None) -> str | None:
+    """Epoch microseconds as an instant."""
+    return instant(int(value)) if name in MOMENTS and value is not None else value
+
+
 def _why(one: dict[str, Any]) -> str:
     owners = ", then ".join(one["owners"]) or "nobody"
-    said = [f"{source} says {value}" for source, value in one["others"].items() if source not in one["unmapped"]]
+    others = {source: value for source, value in one["others"].items() if source not in one["unmapped"]}
+    said = [f"{source} says {_said(one['attribute'], value)}" for source, value in others.items()]
     said += [f"{source}: code {code} is not mapped in source.yaml" for source, code in one["unmapped"].items()]
     return "; ".join([f"owned by {owners}", *said])
 
@@ -118,10 +122,10 @@ def _show_promise(document: dict[str, Any]) -> None:
     else:
         doubts = [] if promise["complete"] else ["not complete: a source that owns a bucket is not"]
         doubts += ["uncertain: a row is parked"] if promise["uncertain"] else []
-        click.echo(f"{document['sku']}: available to promise {promise['network']['words']}")
+        click.echo(f"{document['sku']}: available to promise {_available(promise['network'])}")
         for at in promise["locations"]:
-            click.echo(f"  at {at['location']}: {at['words']}")
-        made = _instant(promise["stamps"].get("promised_us"))
+            click.echo(f"  at {at['location']}: {_available(at)}")
+        made = instant(promise["stamps"].get("promised_us"))
         click.echo("; ".join([f"version {promise['version']}, made {made} because of {promise['cause']}", *doubts]))
         for part in (promise["kit"] or {}).get("components", ()):
             makeable = "no limit" if part["makeable"] is None else f"enough for {part['makeable']}"
@@ -134,8 +138,12 @@ def _show_promise(document: dict[str, Any]) -> None:
     for drift in position["drifts"] if position is not None else ():
         click.echo(
             f"drift: {drift['bucket']} at {drift['location']}: {drift['owner']} says {drift['owner_quantity']}, "
-            f"{drift['other']} says {drift['other_quantity']}, since {_instant(drift['since_us'])}"
+            f"{drift['other']} says {drift['other_quantity']}, since {instant(drift['since_us'])}"
         )
+
+
+def _available(at: dict[str, Any]) -> str:
+    return f"{at['words']}; {at['by_date']}" if at["by_date"] else str(at["words"])
 
 
 def _show_claims(document: dict[str, Any]) -> None:
@@ -175,7 +183,7 @@ def _show_rows(rows: Sequence[dict[str, Any]], limit: int) -> None:
 def _show_end(document: dict[str, Any]) -> None:
     click.echo()
     columns = ["source", "position", "source_time", "version", "complete", "uncertain"]
-    standing = [{**one, "source_time": _instant(one["source_time_us"])} for one in document["sources"]]
+    standing = [{**one, "source_time": instant(one["source_time_us"])} for one in document["sources"]]
     show_rows(standing, columns, as_json=False, title="How far the sources are", empty="no lane has settled anything")
     for source, why in document["silent"].items():
         click.echo(f"{source}: {why}")
@@ -193,7 +201,7 @@ def _changed(change: dict[str, Any] | None) -> str:
         return "last change: older than what was read of the source log"
     transaction = f", transaction {change['transaction']}" if change["transaction"] else ""
     where = f"{change['position'] or 'position unknown'}{transaction}, offset {change['offset']}"
-    return f"{change['what']} {_instant(change['committed_us'])} ({where})"
+    return f"{change['what']} {instant(change['committed_us'])} ({where})"
 
 
 def _pairs(columns: dict[str, Any]) -> str:
@@ -202,9 +210,3 @@ def _pairs(columns: dict[str, Any]) -> str:
 
 def _value(value: Any) -> str:
     return "NULL" if value is None else repr(value) if isinstance(value, str) and value != value.strip() else str(value)
-
-
-def _instant(at_us: int | None) -> str:
-    if at_us is None:
-        return "at an unknown time"
-    return dt.datetime.fromtimestamp(at_us / 1e6, dt.UTC).isoformat(sep=" ", timespec="milliseconds")[:23] + "Z"

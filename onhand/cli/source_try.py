@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
-from onhand.cli.output import json_option, show_json, show_rows
+from onhand.cli.output import instant, json_option, show_json, show_rows
 from onhand.cli.source_parts import name_argument, say, sources
 from onhand.settings import load_settings
 from schemas.errors import EXIT_DIFFERENCES, EXIT_OK, InvalidInput
 from streams.connect.live.rows import LIMITS, live_rows
 from streams.connect.live.trial import try_mapping
 from streams.connect.preflight import target
+from streams.core.mapping.files import MOMENTS
 from streams.core.mapping.mapping import CompiledMapping, compile_mapping, load_mapping
 
 _SECTIONS = (
@@ -100,7 +101,8 @@ def _show(document: dict[str, Any]) -> None:
         columns = list(dict.fromkeys(column for example in file["examples"] for column in example))
         click.echo(f"{file['file']}.sql: {file['outputs']:,} outputs" + (", such as" if file["examples"] else ""))
         if columns:
-            show_rows(file["examples"], columns, as_json=False)
+            examples = [{name: _value(name, one.get(name)) for name in columns} for one in file["examples"]]
+            show_rows(examples, columns, as_json=False)
         click.echo()
     constant = [one for one in document["columns"] if one["outputs"] and one["null"] != "sometimes"]
     for verdict in ("never", "always"):
@@ -119,6 +121,10 @@ def _show(document: dict[str, Any]) -> None:
                 click.echo(f"… and {len(rows) - _ENOUGH} more: --json shows all")
     if document["negative_balances"]:
         click.echo(f"{document['negative_balances']:,} balances are below zero in the rows read")
+
+
+def _value(name: str, value: Any) -> Any:
+    return instant(int(value)) if name in MOMENTS and value is not None else value
 
 
 def _text(value: Any) -> str:

@@ -64,28 +64,45 @@ def _promise(atp: Atp) -> dict[str, Any]:
         "uncertain": atp.uncertain,
         "source_versions": atp.source_versions,
         "stamps": msgspec.to_builtins(atp.stamps),
-        "network": {**msgspec.to_builtins(atp.network), "words": terms(atp.network)},
-        "locations": [{**msgspec.to_builtins(one), "words": terms(one)} for one in atp.locations],
+        "network": _available(atp, atp.network),
+        "locations": [_available(atp, one) for one in atp.locations],
         "kit": msgspec.to_builtins(atp.kit),
     }
 
 
-def terms(at: LocationAtp) -> str:
-    """`17 = on hand 20 − on hold 3`, terms that are zero left out."""
-    signed = (
+def _available(atp: Atp, at: LocationAtp) -> dict[str, Any]:
+    kit = atp.kit is not None and bool(atp.kit.components)
+    return {**msgspec.to_builtins(at), "words": terms(at, kit=kit), "by_date": by_date(at)}
+
+
+def terms(at: LocationAtp, *, kit: bool = False) -> str:
+    """`17 = on hand 20 − on hold 3`, terms that are zero left out.
+
+    They say all that is open up to the horizon; what is available now is the lowest of all days, so what comes in
+    after that day is taken off again.
+    """
+    whole = at.steps[-1].available if at.steps else at.available_now
+    signed = [
         ("on hand", at.on_hand),
         ("on hold", -at.on_hold),
         ("safety stock", -at.safety_stock),
         ("inbound", at.inbound),
         ("demand", -at.demand),
         ("reserved", -at.reserved),
-    )
+    ]
+    rest = whole - sum((quantity for _, quantity in signed), Decimal(0))
+    signed.append(("kits that can be made" if kit else "held while a source is incomplete", rest))
+    signed.append(("not there in time", at.available_now - whole))
     said = [f"on hand {plain(at.on_hand)}"]
-    rest = ("kits that can be made", at.available_now - sum((quantity for _, quantity in signed), Decimal(0)))
-    for name, quantity in (*signed[1:], rest):
-        if quantity:
-            said.append(f"{'+' if quantity > 0 else '−'} {name} {plain(abs(quantity))}")
+    said += [
+        f"{'+' if quantity > 0 else '−'} {name} {plain(abs(quantity))}" for name, quantity in signed[1:] if quantity
+    ]
     return f"{plain(at.available_now)} = {' '.join(said)}"
+
+
+def by_date(at: LocationAtp) -> str:
+    """`3 from 2026-11-25, 8 from 2026-12-09`; nothing when it is the same on all days."""
+    return ", ".join(f"{plain(step.available)} from {step.date}" for step in at.steps) if len(at.steps) > 1 else ""
 
 
 def plain(quantity: Decimal) -> str:

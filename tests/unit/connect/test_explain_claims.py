@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from schemas.records import Bucket, LocationAtp
-from streams.connect.explain.sku import claim_document, terms
+from streams.connect.explain.sku import by_date, claim_document, terms
+from streams.core.inventory.promise import compute
 from streams.core.inventory.state import Entry
 from streams.core.ownership import OWNERSHIP_FILE, load_ownership
 
@@ -72,6 +73,24 @@ def test_a_promise_is_shown_as_its_sum() -> None:
         location="W1", available_now=Decimal("-1.50"), on_hand=Decimal("2.00"), on_hold=zero,
         safety_stock=Decimal("0.5"), demand=Decimal(10), inbound=Decimal(7), reserved=zero,
     )  # fmt: skip
-    assert terms(at) == "-1.5 = on hand 2 − safety stock 0.5 + inbound 7 − demand 10"
+    said = "on hand 2 − safety stock 0.5 + inbound 7 − demand 10"
+    assert terms(at) == f"-1.5 = {said}"
     made = msgspec.structs.replace(at, available_now=Decimal("2.5"))
-    assert terms(made).endswith("− demand 10 + kits that can be made 4")
+    assert terms(made, kit=True) == f"2.5 = {said} + kits that can be made 4"
+    held = msgspec.structs.replace(at, available_now=Decimal(-3))
+    assert terms(held) == f"-3 = {said} − held while a source is incomplete 1.5"
+
+
+def test_what_comes_after_the_lowest_day_is_not_available_now() -> None:
+    todays, due = {"W1": dt.date(2026, 11, 25), "*": dt.date(2026, 11, 25)}, dt.date(2026, 12, 9)
+    lines = {
+        ("W1", Bucket.ON_HAND, None): (Decimal("90.5"), 1),
+        ("W1", Bucket.DEMAND, dt.date(2026, 11, 30)): (Decimal(48), 1),
+        ("W1", Bucket.INBOUND, due): (Decimal(140), 1),
+        ("W1", Bucket.DEMAND, due): (Decimal(15), 1),
+    }
+    at = compute(lines, todays, horizon_days=90, grace_days=7).network
+    assert terms(at) == "42.5 = on hand 90.5 + inbound 140 − demand 63 − not there in time 125"
+    assert by_date(at) == "90.5 from 2026-11-25, 42.5 from 2026-11-30, 167.5 from 2026-12-09"
+    today = compute({("W1", Bucket.ON_HAND, None): (Decimal(4), 1)}, todays, horizon_days=90, grace_days=7).network
+    assert (terms(today), by_date(today)) == ("4 = on hand 4", "")
