@@ -62,7 +62,8 @@ class Grants:
         lines += [f"-- WRONG NOW: {one}" for one in self.wrong]
         lines += [f"-- Without write onhand loses: {one}" for one in self.loses]
         for statement in self.statements:
-            lines += ["", *(f"-- {line}" for line in statement.why.splitlines()), statement.sql]
+            lines += ["", *(f"-- {line}" for line in statement.why.splitlines())]
+            lines += [statement.sql] if statement.sql else []
         return "\n".join(lines).strip() + "\n"
 
 

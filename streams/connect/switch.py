@@ -52,4 +52,4 @@ def switch_mapping(bootstrap: str, source: Source, secrets_dirs: Sequence[Path],
         )
         return
     incremental(source, lacking, secrets_dirs)
-    report(f"{source.name}: {tables} are read anew for their columns; until then the mapping before serves")
+    report(f"{source.name}: tables read anew for their columns: {tables}; until then the mapping before serves")
