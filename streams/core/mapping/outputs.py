@@ -245,11 +245,12 @@ class Binder:
         return f"(str(_v) if (_v := {value.code}) is not None else None)" if value.nullable else f"str({value.code})"
 
     def _attribute(self, rule: Rule, value: Value) -> str:
-        if value.kind in (Kind.TEXT, Kind.DATE, Kind.NULL):
+        if value.kind in (Kind.TEXT, Kind.NULL):
             return value.code
         form = {
             Kind.INT: "str({})",
             Kind.EXACT: "quantity_text({})" if value.scale is None else "short_text({})",
+            Kind.DATE: "both.finite({})",
             Kind.STAMP: "both.microseconds({}, ZONE)",
             Kind.INSTANT: "both.microseconds({})",
         }[value.kind]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import string
 from collections.abc import Mapping
 from decimal import Decimal
@@ -98,7 +97,7 @@ RUNTIME: dict[str, Any] = {
     "BUCKETS": BUCKETS,
     "LIMIT": _LIMIT,
     "MINUS_LIMIT": -_LIMIT,
-    "read_day": dt.date.fromisoformat,
+    "read_day": semantics.read_day,
     "BLANKS": BLANKS,
     "DOUBTFUL": DOUBTFUL,
     "check_key": check_key,

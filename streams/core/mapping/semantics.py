@@ -101,11 +101,30 @@ def pad(s: str, length: int, fill: str, left: bool) -> str:
     return more + s if left else s + more
 
 
+INFINITY = "infinity"
+"""A date of PostgreSQL later than any other: so is its text."""
+_SENT_INFINITE = ("+292278994-08-16Z", "+5877611-06-21Z")
+"""How Debezium sends it, in a snapshot and in the stream.  `-infinity` comes as a year of our future."""
+
+
 def date(sent: str) -> str:
-    """A date as Debezium sends it; infinity and years outside 0001–9999 are longer or lack their place."""
+    """A date as Debezium sends it; years outside 0001–9999 are longer or lack their place."""
     if len(sent) != 11 or sent[4] != "-":
+        if sent in _SENT_INFINITE:
+            return INFINITY
         raise unmappable(f"date {sent} is outside the years 1 to 9999")
     return sent[:10]
+
+
+def finite(day: str) -> str:
+    """A date that is a day: infinity can be compared, and nothing else."""
+    if day == INFINITY:
+        raise unmappable("date infinity is outside the years 1 to 9999")
+    return day
+
+
+def read_day(day: str) -> dt.date:
+    return dt.date.fromisoformat(finite(day))
 
 
 def stamp(sent: str) -> str:
@@ -123,13 +142,26 @@ def unsigned(x: int) -> int:
 @functools.lru_cache(DATES_KEPT)
 def add_days(day: str, days: int) -> str:
     try:
-        return (dt.date.fromisoformat(day) + dt.timedelta(days)).isoformat()
+        return (read_day(day) + dt.timedelta(days)).isoformat()
     except OverflowError:
         raise unmappable(f"{day} and {days} days is outside the years 1 to 9999") from None
 
 
 def days_between(a: str, b: str) -> int:
-    return dt.date.fromisoformat(a).toordinal() - dt.date.fromisoformat(b).toordinal()
+    return read_day(a).toordinal() - read_day(b).toordinal()
+
+
+def stamp_text(moment: dt.datetime) -> str:
+    text = moment.isoformat()
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def add_seconds(moment: str, seconds: int) -> str:
+    """To a time stamp, or to the midnight a date begins with."""
+    try:
+        return stamp_text(dt.datetime.fromisoformat(finite(moment)) + dt.timedelta(seconds=seconds))
+    except OverflowError:
+        raise unmappable(f"{moment} and {seconds} seconds is outside the years 1 to 9999") from None
 
 
 _DIGITS = re.compile(r"[0-9]+")

@@ -106,6 +106,13 @@ def add_days(day: str, days: int) -> str | None:
         return None
 
 
+def add_seconds(moment: str, seconds: int) -> str | None:
+    try:
+        return semantics.add_seconds(moment, seconds)
+    except RowError:
+        return None
+
+
 @functools.lru_cache(DATES_KEPT)
 def makedate(year: int, day: int) -> str | None:
     if day <= 0 or not 0 <= year <= 9999:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from decimal import ROUND_DOWN, Context, Decimal
 from typing import Any
 
-from streams.core.mapping.semantics import DATES_KEPT, ROUNDING, round_half_up, scale_of, unmappable
+from streams.core.mapping.semantics import DATES_KEPT, ROUNDING, round_half_up, scale_of, stamp_text, unmappable
 
 _QUOTIENT_DIGITS = 90
 _CUT = Context(prec=_QUOTIENT_DIGITS, rounding=ROUND_DOWN)
@@ -143,10 +143,9 @@ def _read(stamp: str) -> dt.datetime:
 
 def _stamp_of(moment: Callable[[], dt.datetime], stamp: str) -> str:
     try:
-        text = moment().replace(tzinfo=None).isoformat()
+        return stamp_text(moment().replace(tzinfo=None))
     except OverflowError:
         raise unmappable(f"{stamp} is outside the years 1 to 9999 there") from None
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def greatest(*values: Any) -> Any:

@@ -92,6 +92,8 @@ _ALLOWED: dict[type[exp.Expr], str] = {
     exp.SubstringIndex: "this delimiter count",
     # dates
     exp.Interval: "this unit",
+    exp.MakeInterval: "second",
+    exp.Kwarg: "this expression",
     exp.DateAdd: "this expression unit",
     exp.DateDiff: "this expression unit big_int date_part_boundary",
     exp.TimeStrToTime: "this",
@@ -123,6 +125,7 @@ _WAY_OUT: dict[str, str] = {
     "With": "no WITH: write the SELECTs with UNION ALL",
     "CurrentDate": "a row does not change with time: leave today to the promise, or JOIN a one-row table that holds it",
     "CurrentTimestamp": "a row does not change with time: leave now to the promise",
+    "Kwarg": "of make_interval only secs => n",
     "Pow": "a power is not exact: CASE, or JOIN a table of factors",
     "Star": "name the columns",
     "Distinct": "no DISTINCT: the sum is onhand's",

@@ -318,12 +318,16 @@ class Grammar:
                 "STR_TO_DATE('20240131', '%Y%m%d')",
                 "DATE(ts)",
                 "MAKEDATE(2024, i2)",
+                f"DATE(DATE_ADD(ts, INTERVAL {self.integer(0)} * 3600 SECOND))",
+                f"DATE(DATE_ADD(CAST(d2 AS DATETIME), INTERVAL {self.integer(0)} SECOND))",
             ]
             if self.mariadb
             else [
                 "TO_DATE(CAST(2024001 + MOD(ABS(i2), 366) AS text), 'YYYYDDD')",
                 "MAKE_DATE(2024, CAST(1 + MOD(ABS(i2), 12) AS integer), 28)",
                 "MAKE_DATE(1900 + 102, 1, 1) + CAST(MOD(ABS(i2), 365) - 1 AS integer)",
+                f"CAST(ts + make_interval(secs => {self.integer(0)} * 3600) AS date)",
+                f"CAST(CAST(d2 AS timestamp) - make_interval(secs => {self.integer(0)}) AS date)",
             ]
         )
         return self.pick(

@@ -183,6 +183,48 @@ def test_a_row_that_cannot_be_mapped(change: dict[str, Any], reason: str) -> Non
     assert len(mapping.tables["s.f"].buckets) == 8
 
 
+INFINITY = "+292278994-08-16Z"
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "CASE WHEN d < '9999-12-31' THEN d END",
+        "NULLIF(d, 'infinity')",
+        "CASE WHEN d <> DATE 'infinity' THEN d END",
+        "CASE WHEN CAST(d AS text) <> 'infinity' THEN d END",
+        "LEAST(d, DATE '2026-11-24')",
+    ],
+)
+def test_infinity_can_be_compared(expression: str) -> None:
+    tables = catalogue(f="id:i! t:t d:d?")
+    sql = f"SELECT t AS sku, 'W' AS location, 'reserved' AS bucket, id AS quantity, {expression} AS due FROM f"
+    mapping = compiled(tables, postings=sql)
+    (posting,) = evaluated(mapping, "f", image(id=1, t="a", d="2026-11-24Z"), []).outputs
+    (forever,) = evaluated(mapping, "f", image(id=1, t="a", d=INFINITY), []).outputs
+    assert isinstance(posting, Posting)
+    assert isinstance(forever, Posting)
+    assert posting.due == dt.date(2026, 11, 24)
+    assert forever.due == (posting.due if "LEAST" in expression else None)
+
+
+@pytest.mark.parametrize("due", ["d", "d + 1", "CASE WHEN EXTRACT(YEAR FROM d) > 9 THEN d END"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT t AS sku, 'W' AS location, 'demand' AS bucket, id AS quantity, {} AS due FROM f",
+        "SELECT t AS order_id, {} AS due FROM f",
+        "SELECT t AS order_id, CAST({} AS timestamp) AS placed_at FROM f",
+    ],
+)
+def test_infinity_is_no_day(sql: str, due: str) -> None:
+    file = "postings" if "sku" in sql else "orders"
+    mapping = compiled(catalogue(f="id:i! t:t d:d?"), **{file: sql.format(due)})
+    assert len(evaluated(mapping, "f", image(id=1, t="a", d="2026-11-24Z"), []).outputs) == 1
+    with pytest.raises(RowError, match="infinity"):
+        evaluated(mapping, "f", image(id=1, t="a", d=INFINITY), [])
+
+
 def test_trailing_zeros_beyond_the_contract_are_fine() -> None:
     tables = catalogue(f="id:i! t:t u:u")
     mapping = compiled(tables, postings="SELECT t AS sku, t AS location, 'demand' AS bucket, u AS quantity FROM f")

@@ -231,7 +231,7 @@ def _stamp_to_date(c: Expressions, e: exp.Expr, value: Value, parameters: Parame
 
 
 def _date_to_stamp(c: Expressions, e: exp.Expr, value: Value, parameters: Parameters) -> Value:
-    return c.call("({0} + 'T00:00:00')", Kind.STAMP, value)
+    return c.call("(both.finite({0}) + 'T00:00:00')", Kind.STAMP, value)
 
 
 def _text_to_date(c: Expressions, e: exp.Expr, value: Value, parameters: Parameters) -> Value:

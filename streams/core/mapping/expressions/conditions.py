@@ -115,7 +115,9 @@ def moment_literal(c: Expressions, e: exp.Expr, text: str, kind: Kind) -> Value:
     if c.dialect.oracle and not isinstance(e, exp.DateStrToDate):
         c.refuse(e, "what a text means as a date follows the session: DATE '2026-11-24', TO_DATE(x, 'YYYY-MM-DD')")
     try:
-        if kind == Kind.DATE:
+        if kind == Kind.DATE and c.dialect.postgres and text == semantics.INFINITY:
+            value = text
+        elif kind == Kind.DATE:
             compact = c.dialect.sqlserver and len(text) == 8
             value = semantics.read_date(text, "%Y%m%d" if compact else "%Y-%m-%d")
         elif kind == Kind.STAMP:

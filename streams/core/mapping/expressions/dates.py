@@ -15,6 +15,7 @@ from streams.core.mapping.expressions.value import Value
 _PARTS = {"YEAR": "[:4]", "MONTH": "[5:7]", "DAY": "[8:10]"}
 _FORMS = ("%Y%j", "%Y%m%d", "%Y-%m-%d")
 _DAYS = ("DAY", "DAYS")
+_SECONDS = ("SECOND", "SECONDS")
 
 
 # days added and between
@@ -37,7 +38,7 @@ def arithmetic(c: Expressions, e: exp.Expr, sign: str, a: Value, b: Value) -> Va
 
 
 def with_interval(c: Expressions, e: exp.Expr, day: exp.Expr, interval: exp.Interval, sign: str) -> Value:
-    """MariaDB: date ± INTERVAL n DAY."""
+    """MariaDB: date ± INTERVAL n DAY, or n SECOND."""
     if not c.dialect.mysql_family:
         c.refuse(e, f"date ± interval is a time stamp in {c.dialect.name}: date + n")
     unit = interval.args.get("unit")
@@ -57,14 +58,41 @@ def _date_add(c: Expressions, e: exp.DateAdd) -> Value:
     return _shifted(c, e, e.this, amount, unit.name if unit is not None else "DAY", "+")
 
 
+def _whole(c: Expressions, amount: exp.Expr) -> Value:
+    """The number of an INTERVAL: the parser makes a text of a literal one."""
+    digits = isinstance(amount, exp.Literal) and amount.is_string and amount.this.isdigit()
+    return c.value(exp.Literal.number(amount.this)) if digits else c.argument(amount, Kind.INT)
+
+
 def _shifted(c: Expressions, e: exp.Expr, day: exp.Expr, amount: exp.Expr, unit: str, sign: str) -> Value:
+    if unit.upper() in _SECONDS:
+        return _later(c, e, day, _whole(c, amount), sign, "my")
     negative = isinstance(amount, exp.Neg)
     number = amount.this if negative else amount
     text = number.name if isinstance(number, exp.Literal) else ""
     if unit.upper() not in _DAYS or not text.lstrip("-").isdigit():
-        c.refuse(e, "only INTERVAL n DAY with a literal n")
+        c.refuse(e, "only INTERVAL n DAY with a literal n, and INTERVAL n SECOND")
     days = int(text) * (-1 if negative else 1) * (1 if sign == "+" else -1)
     return c.call(f"my.add_days({{0}}, {days})", Kind.DATE, c.argument(day, Kind.DATE), may_be_null=True)
+
+
+# seconds added
+
+
+def with_seconds(c: Expressions, e: exp.Expr, moment: exp.Expr, interval: exp.MakeInterval, sign: str) -> Value:
+    """PostgreSQL: date or time stamp ± make_interval(secs => n)."""
+    seconds = interval.args["second"]
+    if not isinstance(seconds, exp.Kwarg):
+        c.refuse(e, "only make_interval(secs => n)")
+    return _later(c, e, moment, c.argument(seconds.expression, Kind.INT), sign, "both")
+
+
+def _later(c: Expressions, e: exp.Expr, moment: exp.Expr, seconds: Value, sign: str, runtime: str) -> Value:
+    value = c.value(moment)
+    if value.kind not in (Kind.DATE, Kind.STAMP):
+        c.refuse(e, f"{value.kind} and seconds: only a date or time stamp without a zone")
+    form = f"{runtime}.add_seconds({{0}}, {sign}{{1}})"
+    return c.call(form, Kind.STAMP, value, seconds, may_be_null=runtime != "both")
 
 
 def _difference(c: Expressions, e: exp.DateDiff) -> Value:
@@ -109,7 +137,7 @@ def _part(c: Expressions, e: exp.Expr, name: str, value: Value) -> Value:
     if part is None or value.kind not in (Kind.DATE, Kind.STAMP):
         c.refuse(e, f"EXTRACT {name} from {value.kind}: only YEAR, MONTH or DAY from a date or time stamp")
     if c.dialect.postgres:
-        return c.call(f"Decimal(int({{0}}{part}))", Kind.EXACT, value, scale=0)
+        return c.call(f"Decimal(int(both.finite({{0}}){part}))", Kind.EXACT, value, scale=0)
     return c.call(f"int({{0}}{part})", Kind.INT, value, scale=0)
 
 

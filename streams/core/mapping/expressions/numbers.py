@@ -58,6 +58,8 @@ def _sum(c: Expressions, e: exp.Add | exp.Sub) -> Value:
     for days, day in ((e.expression, e.this), (e.this, e.expression)):
         if isinstance(days, exp.Interval):
             return dates.with_interval(c, e, day, days, sign)
+        if isinstance(days, exp.MakeInterval):
+            return dates.with_seconds(c, e, day, days, sign)
     a, b = c.value(e.left), c.value(e.right)
     if MOMENTS & {a.kind, b.kind}:
         return dates.arithmetic(c, e, sign, a, b)
