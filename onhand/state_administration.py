@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+import msgspec
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported without saying so
     AdminClient,
@@ -18,13 +19,16 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported
 )
 
 from onhand.publications import PATIENCE_S, copy_publications
+from onhand.run.channel import clock_us
 from onhand.settings import Settings
 from schemas import administration
 from schemas.catalogue import catalogue
 from schemas.codec import Codec
 from schemas.errors import EnvironmentFault, InvalidInput
+from schemas.records import ExceptionStatus
 from schemas.registry import connected_codec
 from sinks.workers import wire
+from sinks.workers.tools import newest_exceptions, write_exceptions
 from streams.agents.runtime.marker import changelog_topic
 
 STAGES = ("inventory", "orders")
@@ -50,8 +54,10 @@ class StateAdministration:
 
     def reset(self, group: str) -> bool:
         """Delete a stage's state: its changelog, and with it what its local stores are copies of; False: there was
-        none.  Raises InvalidInput when the stage runs, EnvironmentFault when Kafka does not answer."""
+        none.  Raises InvalidInput when the stage runs, EnvironmentFault when Kafka or the registry does not answer."""
         self._require_down([group])
+        if group in STAGES:  # a lane compares, when it is whole again
+            self._close_exceptions([group], connected_codec(self._settings.registry_url))
         return self._delete([changelog_topic(group)])
 
     def grow(self, partitions: int, report: Report) -> None:
@@ -67,10 +73,12 @@ class StateAdministration:
             raise InvalidInput(f"there are {max(now.values())} partitions; their number can only grow")
         channels = [f"channel-{file.stem}" for file in settings.channel_configs.glob("*.yaml")]
         self._require_down([*STAGES, *channels, *(f"lane-{source}" for source in settings.sources)])
+        codec = connected_codec(settings.registry_url)
         if KEPT in now:
-            self._move_publications(now[KEPT], partitions, connected_codec(settings.registry_url), report)
+            self._move_publications(now[KEPT], partitions, codec, report)
         old = [name for name, count in now.items() if name != KEPT and count < partitions]
         if old:
+            self._close_exceptions(STAGES, codec)
             self._delete([*old, *map(changelog_topic, STAGES)])
             report(f"deleted: {', '.join(old)}, and the states of {' and '.join(STAGES)}")
         changes = administration.apply(
@@ -81,6 +89,24 @@ class StateAdministration:
             sources=settings.sources,
         )
         report(f"topics and contracts: {len(changes)} changes")
+
+    def _close_exceptions(self, stages: Collection[str], codec: Codec) -> None:
+        """Who is told everything anew finds anew what is wrong, and does not know what was before."""
+        now_us = clock_us()
+        closed = [
+            msgspec.structs.replace(
+                record,
+                version=record.version + 1,
+                status=ExceptionStatus.CLOSED,
+                detail=f"{record.detail} (the state that found it was deleted)",
+                updated_us=now_us,
+                closed_us=now_us,
+                raw=None,
+            )
+            for record in newest_exceptions(self._settings.kafka, codec).values()
+            if record.stage in stages and record.status is ExceptionStatus.OPEN
+        ]
+        write_exceptions(self._settings.kafka, codec, *closed)
 
     def _move_publications(self, now: int, partitions: int, codec: Codec, report: Report) -> None:
         """Copy behind the end, then cut off what stood before.  A compacted topic does not allow that; that this one

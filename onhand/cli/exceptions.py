@@ -25,7 +25,7 @@ from sinks.core.desk import (
     control_record,
     resend_record,
 )
-from sinks.workers.tools import newest_exceptions, write_control, write_exception, write_raw
+from sinks.workers.tools import newest_exceptions, write_control, write_exceptions, write_raw
 from streams.core.log.control import Action, Control, encode_control
 
 LANE = "lane"
@@ -108,7 +108,7 @@ def _retry(settings: Settings, codec: Codec, record: ExceptionRecord) -> None:
         _tell_lane(settings, record, Control(action=Action.RETRY, id=record.id))
     elif record.stage == CHANNEL and record.code in (ITEM_REJECTED, ITEM_FAILING):
         # first the record: the worker's own "closed" must come to stand behind it
-        write_exception(settings.kafka, codec, _restated(record, ExceptionStatus.RETRIED, record.detail))
+        write_exceptions(settings.kafka, codec, _restated(record, ExceptionStatus.RETRIED, record.detail))
         order = resend_record(record.source, target_of(record.subject), clock_us())
         write_control(settings.kafka, codec, order)
     elif record.stage == CHANNEL and record.code == DISABLED:
@@ -122,7 +122,7 @@ def _close(settings: Settings, codec: Codec, record: ExceptionRecord, why: str) 
     if record.stage == LANE:
         _tell_lane(settings, record, Control(action=Action.CLOSE, id=record.id, why=why))
     elif record.stage == CHANNEL:
-        write_exception(
+        write_exceptions(
             settings.kafka, codec, _restated(record, ExceptionStatus.CLOSED, f"{record.detail} (closed: {why})")
         )
     else:

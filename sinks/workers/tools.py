@@ -68,10 +68,11 @@ def write_control(bootstrap: str, codec: Codec, control: Publication) -> None:
     outbox.close()
 
 
-def write_exception(bootstrap: str, codec: Codec, record: ExceptionRecord) -> None:
-    """State an exception anew."""
+def write_exceptions(bootstrap: str, codec: Codec, *records: ExceptionRecord) -> None:
+    """State exceptions anew.  Raises EnvironmentFault, Fatal."""
     outbox = Outbox(bootstrap, CLIENT, codec)
-    outbox.send(wire.EXCEPTION, record.id, record)
+    for record in records:
+        outbox.send(wire.EXCEPTION, record.id, record)
     outbox.settle()
     outbox.close()
 
