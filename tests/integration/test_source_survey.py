@@ -32,12 +32,13 @@ POSTGRES = (
     "CREATE TABLE warehouse (id int PRIMARY KEY, code text NOT NULL UNIQUE)",
     "CREATE TABLE stock (item_id uuid REFERENCES item, warehouse_id int REFERENCES warehouse, qty_on_hand amount, "
     "PRIMARY KEY (item_id, warehouse_id))",
-    "CREATE TABLE sales_order (id int PRIMARY KEY, customer text NOT NULL, state text)",
+    "CREATE TABLE sales_order (id int PRIMARY KEY, customer text NOT NULL, state text, "
+    "made int UNIQUE GENERATED ALWAYS AS (id * 2) STORED)",
     "CREATE VIEW overview AS SELECT * FROM item",
     "CREATE TABLE onhand_heartbeat (id int PRIMARY KEY)",
     "CREATE PUBLICATION onhand_new",
     "INSERT INTO item SELECT gen_random_uuid(), 'A', 'n' || n, 'new', now() FROM generate_series(1, 2) n",
-    "INSERT INTO sales_order VALUES (1, 'c', 'draft'), (2, 'c', 'done')",
+    "INSERT INTO sales_order (id, customer, state) VALUES (1, 'c', 'draft'), (2, 'c', 'done')",
 )
 MARIADB = (
     "CREATE TABLE item (id uuid PRIMARY KEY, code varchar(20) NOT NULL, name varchar(20), "
@@ -46,11 +47,12 @@ MARIADB = (
     "CREATE TABLE stock (item_id uuid, warehouse_id int, qty_on_hand decimal(12, 3), "
     "PRIMARY KEY (item_id, warehouse_id), FOREIGN KEY (item_id) REFERENCES item (id), "
     "FOREIGN KEY (warehouse_id) REFERENCES warehouse (id))",
-    "CREATE TABLE sales_order (id int PRIMARY KEY, customer varchar(20) NOT NULL, state varchar(20))",
+    "CREATE TABLE sales_order (id int PRIMARY KEY, customer varchar(20) NOT NULL, state varchar(20), "
+    "made int AS (id * 2) UNIQUE)",
     "CREATE VIEW overview AS SELECT * FROM item",
     "CREATE TABLE onhand_heartbeat (id int PRIMARY KEY)",
     "INSERT INTO item VALUES (uuid(), 'A', 'n1', 'new', 1), (uuid(), 'A', 'n2', 'new', 1)",
-    "INSERT INTO sales_order VALUES (1, 'c', 'draft'), (2, 'c', 'done')",
+    "INSERT INTO sales_order (id, customer, state) VALUES (1, 'c', 'draft'), (2, 'c', 'done')",
 )
 
 
@@ -82,6 +84,13 @@ def test_a_live_catalogue(database: tuple[str, Database]) -> None:
         ForeignKey("stock", ("warehouse_id",), "warehouse", ("id",)),
     }
     assert found.time_zone == "UTC"
+
+
+def test_a_generated_column_is_there_where_the_log_brings_it(database: tuple[str, Database]) -> None:
+    kind, made = database
+    table = survey(kind, target(made)).catalogue.tables["sales_order"]
+    brings = kind == "mariadb"
+    assert ("made" in table.columns, ("made",) in table.unique) == (brings, brings)
 
 
 def test_the_schema_with_the_most_tables_is_chosen_and_others_are_named(database: tuple[str, Database]) -> None:

@@ -72,6 +72,12 @@ def created_tables(kind: str, ddl: str) -> list[str]:
     return [_name(tree, kind) for tree in statements(kind, ddl) if tree.kind == "TABLE"]
 
 
+def computed_columns(kind: str, ddl: str) -> set[str]:
+    """Columns that the database fills by itself."""
+    parts = [part for tree in statements(kind, ddl) for part in tree.find_all(exp.ColumnDef)]
+    return {_cased(part.this, kind) for part in parts if part.find(exp.ComputedColumnConstraint)}
+
+
 def catalogue(kind: str, schema: str, ddl: str) -> Catalogue:
     tables: dict[str, Table] = {}
     for tree in statements(kind, ddl):

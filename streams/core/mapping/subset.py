@@ -127,6 +127,8 @@ _WAY_OUT: dict[str, str] = {
     "CurrentTimestamp": "a row does not change with time: leave now to the promise",
     "Kwarg": "of make_interval only secs => n",
     "Pow": "a power is not exact: CASE, or JOIN a table of factors",
+    "RegexpLike": "of patterns only LIKE: let the database keep a column of it",
+    "RegexpReplace": "of patterns only LIKE: let the database keep a column of it",
     "Star": "name the columns",
     "Distinct": "no DISTINCT: the sum is onhand's",
     "Order": "no ORDER BY: rows have no order here",

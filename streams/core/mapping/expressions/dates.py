@@ -116,6 +116,8 @@ def _date_of(c: Expressions, e: exp.TsOrDsToDate | exp.Date) -> Value:
 
 
 def _day_of(c: Expressions, e: exp.Expr, value: Value) -> Value:
+    if value.kind == Kind.INSTANT:
+        c.refuse(e, "the day of an instant depends on the zone: take a column without one")
     if value.kind not in (Kind.STAMP, Kind.DATE):
         c.refuse(e, f"the date of {value.kind}")
     return c.call("{0}[:10]", Kind.DATE, value)
