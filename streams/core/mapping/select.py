@@ -398,6 +398,8 @@ class Select:
         ]
         if len(found) != 1:
             why = "is ambiguous: name its table" if found else "is not in catalog.json: mend the name, or inspect again"
+            if not found and self.expressions.dialect.postgres:
+                why += "; generated columns are not published: map what they are made of"
             problems.refuse(self.file, node, f"column {alias + '.' if alias else ''}{name} {why}")
         return found[0]
 
