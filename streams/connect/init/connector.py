@@ -22,7 +22,7 @@ NAMES = ("slot.name", "publication.name", "database.server.id")
 _ALL = {
     "signal.enabled.channels": "source",
     "signal.poll.interval.ms": "1000",
-    "incremental.snapshot.chunk.size": "64",
+    "incremental.snapshot.chunk.size": "16",
     "notification.enabled.channels": "sink",
     "snapshot.mode": "initial",
     "key.converter": "org.apache.kafka.connect.json.JsonConverter",
