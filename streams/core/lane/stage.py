@@ -346,8 +346,8 @@ class LaneStage:
         return listed and not self._in_force.waits(self._memo)
 
     def _compares(self) -> bool:
-        """What was open before is known to be so still, or not."""
-        return self._memo.comparing and not holding(self._memo)
+        """Not before the log has been read again: what a lost state opened may come yet."""
+        return self._memo.comparing and not self._memo.history_until
 
     # -- watching
 

@@ -1,8 +1,8 @@
 """What exception.v1 has open of a lane, put right by what the state has open.
 
-A state that was lost had opened exceptions of which the one after it knows nothing, and the topic can be lost.  So once
-a lane has told everything again and is whole, the two are compared: what only the topic has open is closed there, what
-only the state has open is told again.
+A state that was lost had opened exceptions of which the one after it knows nothing, and the topic can be lost.  So when
+a lane has told everything again the two are compared: what only the topic has open is closed there, what only the state
+has open is told again.
 """
 
 from __future__ import annotations

@@ -93,6 +93,19 @@ def test_when_the_topic_was_lost_a_restatement_tells_what_is_open(lane: Told) ->
     assert list(lane.exceptions()) == [f"{BAD}[{n}]" for n in (1, 2)]
 
 
+def test_a_restatement_tells_what_a_person_must_decide_before_the_lane_is_whole(lane: Told) -> None:
+    lane.start(rows())
+    lane.log.snapshot({"toy.demand": rows()["toy.demand"][:3]})
+    lane.run()
+    waits = ["lane/toy/sweep-waits/toy.demand"]
+    assert list(lane.exceptions()) == waits
+    sent = lane.runtime.durable.sent
+    sent[:] = [one for one in sent if one.output.topic != EXCEPTION_TOPIC]
+    lane.control(Action.RESTATE)
+    lane.run()
+    assert list(lane.exceptions()) == waits
+
+
 def test_it_goes_in_slices_and_a_crash_begins_it_anew(lane: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(told, "SLICE", 2)
     lane.start(rows(1, 2, 3, 4, 5))
