@@ -96,9 +96,10 @@ class LiveLookups:
             for after in self._rows.found(view.lookup, view.wanted):
                 try:
                     row = of.decode(after)
+                    keys = of.lookup_keys(row)
                 except RowError:
                     continue  # a row that cannot be read is not found in the lane either
-                for at, key in of.lookup_keys(row):
+                for at, key in keys:
                     if at == index and key in view.wanted:
                         view.table.add(key, row)
             view.known |= view.wanted

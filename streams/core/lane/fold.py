@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 
-from schemas.records import Bucket
 from streams.core.lane.bad_rows import BadRows
 from streams.core.lane.faults import Faults, Target
 from streams.core.lane.keys import TAG_BYTES, ZERO, reference_text, split_sku
@@ -23,11 +22,10 @@ from streams.core.lane.mapped import NOTHING, mapped
 from streams.core.lane.owed import NO_STAMP, Dirty, Stamp, older
 from streams.core.lane.state import STRANGE, Memo, RowRecord
 from streams.core.lane.sums import Sums
-from streams.core.mapping.model import Mapping, RowError, TableMapping
+from streams.core.lane.touched import Entry, Touched
+from streams.core.mapping.model import Mapping, RowError
 from streams.core.unit import InputRecord, View
 
-SAFETY = frozenset((Bucket.DEMAND, Bucket.ON_HOLD, Bucket.SAFETY_STOCK))
-"""A row parked out of these can make a promise too high, as one of a kit's components can."""
 FAN_OUT = 1000
 """Rows evaluated again within a unit because a lookup changed; more of them go to the work list `z`."""
 FULL_BYTES = 2 << 20
@@ -40,39 +38,6 @@ LATER = b"\0" * (TAG_BYTES + 2)
 _encoder = msgspec.msgpack.Encoder()
 _row_decoder = msgspec.msgpack.Decoder(RowRecord)
 _reassert_decoder = msgspec.msgpack.Decoder(tuple[bytes, int | None, int | None])
-
-
-class Entry:
-    """A captured table, with what the lane asks about it for every row."""
-
-    __slots__ = ("archived", "deletion", "looked_up", "name", "prefix", "safety", "spreads", "table")
-
-    def __init__(self, table: TableMapping, looked_up: bool) -> None:
-        """`looked_up`: some lookup is of this table."""
-        self.table = table
-        self.name = table.name
-        self.prefix = table.name.encode() + ZERO
-        self.looked_up = looked_up
-        self.deletion = table.deletion
-        self.spreads = table.spreads
-        self.archived = table.deletion == "archived"
-        self.safety = bool(SAFETY & table.buckets) or "components" in table.feeds
-
-
-class Touched(msgspec.Struct, gc=False):
-    """A row as the unit's events leave it."""
-
-    entry: Entry
-    old: RowRecord | None
-    marked: bool
-    """It was seen in the table's generation of today."""
-    deleted: bool
-    stamp: Stamp
-    row: Any | None = None
-    """None with `deleted` False: only `fault` is known."""
-    truncated: bool = False
-    fault: RowError | None = None
-    raw: InputRecord | None = None
 
 
 def decode_row(stored: bytes) -> RowRecord:
@@ -226,7 +191,10 @@ class Fold:
                 old.seen = table.generation
                 self._put(reference, old)
             return None
-        found, chains = self._names(entry, row)
+        try:
+            found, chains = self._names(entry, row)
+        except RowError as fault:
+            return self._park(reference, touched, fault)
         if found or chains or (old is not None and (old.found or old.chains)):
             self.lookups.enter(reference, old, found, chains)
             for name in (*found, *(old.found if old is not None else ())):
@@ -240,14 +208,15 @@ class Fold:
         return old
 
     def _names(self, entry: Entry, row: Any) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-        """The lookup names under which a row is found, and those it leads on to."""
+        """The lookup names under which a row is found, and those it leads on to.  Raises RowError."""
         if not entry.looked_up:
             return (), ()
         names = self.lookups.names
         return names.all(entry.table.lookup_keys(row)), names.all(entry.table.chains(row))
 
     def _park(self, reference: bytes, touched: Touched, fault: RowError) -> RowRecord:
-        """The newest image cannot be decoded: what the row said last stands, and it is kept to be tried again."""
+        """The newest image cannot be decoded, or no key of a lookup be made of it: what the row said last stands, and
+        the image is kept to be tried again."""
         old = touched.old or RowRecord(0, b"")
         old.seen = self.memo.tables[touched.entry.name].generation
         old.hole = True
@@ -378,10 +347,10 @@ class Fold:
         record.row, record.form = row, self.memo.tables[entry.name].form
         self._put(reference, record)
 
-    def estrange(self, reference: bytes, record: RowRecord, entry: Entry) -> None:
+    def estrange(self, reference: bytes, record: RowRecord, entry: Entry, fault: RowError | None = None) -> None:
         """Nobody knows a row as another mapping has it: what it said stands."""
         reason = f"the mapping needs {entry.name} as it was never stored, and this row did not come when it was read"
-        self._bad.mark(entry.safety, reference, record, RowError("row-unmappable", reason), None)
+        self._bad.mark(entry.safety, reference, record, fault or RowError("row-unmappable", reason), None)
         record.form = STRANGE
         self._put(reference, record)
 
@@ -389,7 +358,11 @@ class Fold:
         """Enter a row into the lookups of another mapping."""
         if not record.row:
             return
-        found, chains = self._names(entry, entry.table.load(record.row))
+        try:
+            found, chains = self._names(entry, entry.table.load(record.row))
+        except RowError as fault:
+            self.estrange(reference, record, entry, fault)
+            return
         if found != record.found or chains != record.chains:
             self.lookups.enter(reference, record, found, chains)
             record.found, record.chains = found, chains

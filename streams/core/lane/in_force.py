@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from schemas.errors import Fatal, InvalidInput
 from streams.core.lane.applied import TEXT, Applied, Switch
-from streams.core.lane.fold import Entry, Fold
+from streams.core.lane.fold import Fold
 from streams.core.lane.left_out import LeftOut
 from streams.core.lane.lookups import LoadRow, Lookups
 from streams.core.lane.preparing import TEXT as NEXT
@@ -19,6 +19,7 @@ from streams.core.lane.preparing import Preparation, begin, kinds_of, needs_read
 from streams.core.lane.render import Encode, Renderer
 from streams.core.lane.snapshots import require_snapshot
 from streams.core.lane.state import Absence, Memo, TableState
+from streams.core.lane.touched import Entry
 from streams.core.log.control import Action, Control
 from streams.core.log.event import Event
 from streams.core.mapping.model import Mapping

@@ -10,12 +10,13 @@ from schemas.errors import Fatal, InvalidInput
 from streams.core.lane.applied import Switch
 from streams.core.lane.bad_rows import skus_of
 from streams.core.lane.faults import Target, load_exception, load_target
-from streams.core.lane.fold import Entry, Fold
+from streams.core.lane.fold import Fold
 from streams.core.lane.in_force import InForce
 from streams.core.lane.keys import ZERO, row_reference
 from streams.core.lane.owed import NO_STAMP
 from streams.core.lane.preparing import ahead_key
 from streams.core.lane.snapshots import Snapshots
+from streams.core.lane.touched import Entry
 from streams.core.lane.waiting import enqueue, key_queue, queued, table_queue
 from streams.core.log.control import CONTROL_KEY, Action, Control
 from streams.core.log.event import ROW, Event, Kind, Notification, decode_event

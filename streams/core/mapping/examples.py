@@ -44,11 +44,15 @@ def evaluate_rows(mapping: CompiledMapping, rows: Mapping[str, Iterable[bytes]])
     result = Evaluated()
     decoded: dict[str, list[Any]] = {}
     for table, images in rows.items():
+        of = mapping.tables[table]
         for image in images:
             try:
-                decoded.setdefault(table, []).append(mapping.tables[table].decode(image))
+                row = of.decode(image)
+                of.lookup_keys(row)
             except RowError as error:
                 result.errors.append(f"{table}: {error}")
+                continue
+            decoded.setdefault(table, []).append(row)
     views = lookup_tables(mapping, decoded)
     for table, structs in decoded.items():
         for row in structs:

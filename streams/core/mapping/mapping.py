@@ -38,6 +38,7 @@ from streams.core.mapping.subset import misspelt, outside
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 _NOTHING = Evaluation((), (), ())
+_ROW_FAULTS = (RowError, DecimalException, OverflowError)
 
 Body = tuple[str, list[str]]
 """A SELECT as lines of Python, under a comment that names it."""
@@ -91,11 +92,8 @@ class CompiledTable:
             return _NOTHING
         try:
             evaluation: Evaluation = self._evaluate(row, lookups)
-        except RowError as error:
-            raise placed(error, self._filename, self._code) from None
-        except (DecimalException, OverflowError) as error:
-            told = semantics.unmappable(f"arithmetic: {type(error).__name__}")
-            raise placed(told.with_traceback(error.__traceback__), self._filename, self._code) from None
+        except _ROW_FAULTS as error:
+            raise self._placed(error) from None
         if self.spreads and len(evaluation.outputs) > MANY:
             raise RowError(
                 "lookup-too-many", f"{self.name}: one row yields {len(evaluation.outputs):,} outputs, at most {MANY:,}"
@@ -103,14 +101,25 @@ class CompiledTable:
         return evaluation
 
     def lookup_keys(self, row: Any) -> tuple[tuple[int, LookupKey], ...]:
-        if not self._views:
-            return ()
-        return tuple([(index, key) for index, view in self._views if (key := view(row)) is not None])
+        """Raises RowError."""
+        return self._keys(self._views, row) if self._views else ()
 
     def chains(self, row: Any) -> tuple[tuple[int, LookupKey], ...]:
-        if not self._chains:
-            return ()
-        return tuple([(index, key) for index, chain in self._chains if (key := chain(row)) is not None])
+        """Raises RowError."""
+        return self._keys(self._chains, row) if self._chains else ()
+
+    def _keys(self, functions: Sequence[tuple[int, Any]], row: Any) -> tuple[tuple[int, LookupKey], ...]:
+        try:
+            return tuple([(index, key) for index, of in functions if (key := of(row)) is not None])
+        except _ROW_FAULTS as error:
+            raise self._placed(error) from None
+
+    def _placed(self, error: Exception) -> RowError:
+        """What a row has no value for, with the place in the SQL."""
+        told = error
+        if not isinstance(told, RowError):
+            told = semantics.unmappable(f"arithmetic: {type(error).__name__}").with_traceback(error.__traceback__)
+        return placed(told, self._filename, self._code)
 
 
 class CompiledMapping:

@@ -21,7 +21,7 @@ from streams.core.mapping.catalogue import Column, Kind
 from streams.core.mapping.expressions import Expressions, Value, expressions_of
 from streams.core.mapping.expressions.equality import folded
 from streams.core.mapping.join_keys import Choice, conjuncts
-from streams.core.mapping.lines import Line, place_of
+from streams.core.mapping.lines import Line, place_of, shown
 from streams.core.mapping.model import Lookup
 from streams.core.mapping.problems import Problem, Refused
 from streams.core.mapping.program import Program, Source, key_lines, load, short, value_of
@@ -352,22 +352,24 @@ class Select:
                 for part in (conjuncts(on) if on is not None and choice.where else ())
                 if self._plain(joined, part) in choice.where
             ]
-            of._load_used()
-            for line in key_lines("k", parts):
-                of.put(line)
-            of.put("return k" + (f" if {' and '.join(tests)} else None" if tests else ""))
-            self.program.functions.append(f"def view_{len(lookups)}(l):\n" + "\n".join(of.lines) + "\n")
+            with of.at(join):
+                of._load_used()
+                for line in key_lines("k", parts):
+                    of.put(line)
+                of.put("return k" + (f" if {' and '.join(tests)} else None" if tests else ""))
+            self.program.functions.append(f"def view_{len(lookups)}(l):\n{shown(of.lines)}\n")
             lookups.append(lookup)
         return lookups.index(lookup)
 
     def _chain(self, holder: Source, index: int, values: list[exp.Expr], key: str, key_text: list[str]) -> None:
         columns = sorted({self._resolve(c)[1].name for value in values for c in value.find_all(exp.Column)})
         loads = [f"{holder.used[c]} = {load(holder, holder.table.columns[c])}" for c in columns]
-        body = "".join(f"    {line}\n" for line in [*loads, *key_text])
-        mark = (holder.table.name, index, f"{holder.variable} {body}")
+        lines = [f"    {line}" for line in [*loads, *key_text, f"return {key}"]]
+        mark = (holder.table.name, index, "\n".join([holder.variable, *lines]))
         if mark not in self.program.chains:
             name = f"chain_{len(self.program.chains)}"
-            self.program.functions.append(f"def {name}({holder.variable}):\n{body}    return {key}\n")
+            body = shown([Line(line, self._place) for line in lines])
+            self.program.functions.append(f"def {name}({holder.variable}):\n{body}\n")
             self.program.chains[mark] = name
 
     def _key(self, source: Source, name: str, node: exp.Expr) -> Value:

@@ -12,7 +12,7 @@ import pytest
 from streams.core.lane.applied import Applied
 from streams.core.lane.stage import LaneStage
 from streams.core.log.control import Action, Control, encode_control
-from streams.core.mapping.text import compile_text, pack
+from streams.core.mapping.text import compile_text, pack, unpack
 from tests.unit.lane.conftest import Lane, encode, progress_of
 from tests.unit.lane.test_preparing import small_slices
 from tests.unit.mapping.tables import catalogue
@@ -50,14 +50,15 @@ def item(identity: int, code: str, name: str = "n") -> dict[str, Any]:
 class Source(Lane):
     """A lane by a compiled mapping whose text it keeps."""
 
-    def __init__(self) -> None:
-        first = text()
+    def __init__(self, first: bytes = b"", rows: dict[str, list[dict[str, Any]]] | None = None) -> None:
+        first = first or text()
         super().__init__(compile_text(first))
         self.runtime.durable.changelog.clear()
         applied = Applied(compile_text(first), first, compile_text)
         self.runtime.stage_factory = lambda: LaneStage("toy", applied, encode)
         self.runtime.restart()
-        rows = {"s.stock": [stock(1, "5"), stock(2, "7", item=2)], "s.item": [item(1, "A"), item(2, "B")]}
+        if rows is None:
+            rows = {"s.stock": [stock(1, "5"), stock(2, "7", item=2)], "s.item": [item(1, "A"), item(2, "B")]}
         self.log.snapshot(rows, names=list(rows))
         self.run()
 
@@ -298,3 +299,27 @@ def test_random_changes_while_a_column_goes_and_comes(seed: int) -> None:
     assert source.on_hand() == expected
     assert not source.codes()
     assert progress_of(source) == (True, False, False)
+
+
+def test_a_row_of_which_a_new_mapping_can_make_no_key_is_one_exception_and_the_others_go_over() -> None:
+    tables = {"stock": f"{STOCK} day:d", "item": f"{ITEM} day:d"}
+    by_id = POSTINGS + " WHERE s.day > '2000-01-01' AND i.day > '2000-01-01'"
+    days = {1: "2026-11-25Z", 2: "-0043-03-15Z"}
+    rows = {
+        "s.stock": [stock(1, "5") | {"day": days[1]}],
+        "s.item": [item(n, code) | {"day": days[n]} for n, code in ((1, "A"), (2, "B"))],
+    }
+    source = Source(text(**tables, postings=by_id.format(qty="qty")), rows)
+    assert source.on_hand() == {"A": 5}
+    assert not source.codes()
+    yaml = b"name: toy\nkind: postgres\nschema: s\nunique: {item: [[day]]}\n"
+    by_day = by_id.replace("i.id = s.item", "i.day = s.day").format(qty="qty")
+    source.apply(pack({**unpack(text(**tables, postings=by_day)), "source.yaml": yaml}))
+    assert source.on_hand() == {"A": 5}
+    (trouble,) = source.exceptions().values()
+    assert (trouble.code, trouble.subject) == ("row-unmappable", "s.item [2]")
+    assert trouble.detail == f"postings.sql:2:19: date {days[2]} is outside the years 1 to 9999"
+    source.log.transaction(("u", "s.item", item(2, "B") | {"day": "2026-11-26Z"}))
+    source.log.transaction(("u", "s.stock", stock(1, "5") | {"day": "2026-11-26Z"}))
+    assert source.on_hand() == {"B": 5}
+    assert not source.codes()

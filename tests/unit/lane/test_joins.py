@@ -23,6 +23,8 @@ TABLES = {
     "part": "id:i! of:i item:i per:n",
     "setting": "id:i! buffer:n",
     "note": "id:i! line:i text:t seen:s?",
+    "due": "id:i! day:d? quantity:n",
+    "shift": "id:i! day:d code:t",
 }
 STOCK = """SELECT i.code AS sku, 'W' AS location, 'on_hand' AS bucket, s.quantity AS quantity
              FROM stock s JOIN item i ON i.id = s.item"""
@@ -90,6 +92,28 @@ def test_one_row_posts_for_each_row_that_is_joined_to_it() -> None:
     assert change(lane, ("d", "part", 1)) == {("A", "*"): "5", ("B", "*"): "40"}
     assert change(lane, ("d", "line", 2)) == {("B", "*"): "30"}
     assert lane.exceptions() == {}
+
+
+BEFORE_CHRIST = "-0043-03-15Z"
+"""A date that has no value here."""
+
+
+def test_a_lookup_row_of_which_no_key_can_be_made_is_one_exception_and_the_lane_goes_on() -> None:
+    sql = """SELECT s.code AS sku, 'W' AS location, 'on_hand' AS bucket, d.quantity AS quantity
+    FROM due d JOIN shift s ON s.day = d.day"""
+    lane = lane_of("unique: {shift: [[day]]}", postings=sql)
+    shifts = rows("shift", (1, "2026-11-25Z", "A"), (2, BEFORE_CHRIST, "B"))
+    received = start(lane, shift=shifts, due=rows("due", (1, "2026-11-25Z", "5")))
+    assert balances(received) == {("A", "W"): "5"}
+    (trouble,) = lane.exceptions().values()
+    assert (trouble.code, trouble.subject) == ("row-unmappable", "s.shift [2]")
+    assert trouble.detail == f"postings.sql:2:21: date {BEFORE_CHRIST} is outside the years 1 to 9999"
+    assert change(lane, ("u", "shift", 1, BEFORE_CHRIST, "A")) == {("A", "W"): "5"}, "what it said last stands"
+    lane.runtime.restart()
+    assert {trouble.subject for trouble in lane.exceptions().values()} == {"s.shift [1]", "s.shift [2]"}
+    assert change(lane, ("u", "shift", 1, "2026-11-26Z", "A"), ("d", "shift", 2)) == {}
+    assert not lane.exceptions()
+    assert change(lane, ("u", "due", 1, "2026-11-26Z", "5")) == {("A", "W"): "5"}
 
 
 def expected(tables: Rows, sql: str) -> dict[tuple[str, str], str]:
@@ -262,6 +286,29 @@ def test_two_postings_with_the_same_key_add_up() -> None:
     assert balances(lane.received()) == {("A", "W"): "17"}
     assert change(lane, ("u", "stock", 2, 1, 0, "5")) == {("A", "W"): "10"}
     assert change(lane, ("d", "stock", 2)) == {("A", "W"): "5"}
+
+
+def test_very_many_rows_of_one_item_cost_a_change_nothing_and_a_new_code_goes_in_slices() -> None:
+    """Ten million are as many: what is written because of one row does not know how many there are."""
+
+    def started(count: int) -> Lane:
+        lane = lane_of(postings=STOCK)
+        start(lane, item=rows("item", (1, "A")), stock=rows("stock", *[(1000 + n, 1, 0, "5") for n in range(count)]))
+        lane.runtime.durable.changelog.clear()
+        return lane
+
+    def written(lane: Lane) -> list[int]:
+        units = [made for made, _ in lane.runtime.durable.changelog]
+        return [sum(len(key) + len(value or b"") for key, value in made.items()) for made in units]
+
+    few, many = started(20), started(2_500)
+    for lane, total in ((few, "101"), (many, "12501")):
+        assert change(lane, ("u", "stock", 1007, 1, 0, "6")) == {("A", "W"): total}
+    assert max(written(many)) <= max(written(few)) + 20
+    many.runtime.durable.changelog.clear()
+    assert change(many, ("u", "item", 1, "B")) == {("B", "W"): "12501"}
+    slices = [sum(key[:1] == b"r" for key in made) for made, _ in many.runtime.durable.changelog]
+    assert (sum(slices), max(slices)) == (2_501, fold.FAN_OUT + 1)
 
 
 def test_rows_that_join_many_share_no_unit_that_cannot_hold_them(monkeypatch: pytest.MonkeyPatch) -> None:

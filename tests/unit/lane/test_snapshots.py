@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from streams.core.lane import worklists
-from streams.core.lane.fold import Entry, Fold
+from streams.core.lane.fold import Fold
 from streams.core.lane.state import dump_memo, load_memo
+from streams.core.lane.touched import Entry
 from streams.core.log.control import Action
 from tests.unit.lane.conftest import Lane, demand_row, item_row, progress_of, raw, stock_row
 from tests.unit.lane.toy import tables

@@ -115,6 +115,22 @@ def test_rows_of_a_key_are_counted() -> None:
         table.get((7,))
 
 
+def test_a_key_that_cannot_be_made_tells_where_the_sql_joins_by_it() -> None:
+    known = catalogue(d="id:i! day:d", shift="id:i! day:d next:d", later="id:i! day:d code:t")
+    mapping = compiled(
+        known,
+        "unique: {shift: [[day]], later: [[day]]}",
+        postings="SELECT l.code AS sku, 'W' AS location, 'on_hand' AS bucket, 1 AS quantity\n"
+        "FROM d JOIN shift s ON s.day = d.day\n"
+        "JOIN later l ON l.day = s.next",
+    )
+    of = mapping.tables["s.shift"]
+    with pytest.raises(RowError, match=r"^postings.sql:2:13: date 0000 is outside"):
+        of.lookup_keys(of.decode(image(id=1, day="0000", next="2026-11-25Z")))
+    with pytest.raises(RowError, match=r"^postings.sql:3:6: date 0000 is outside"):
+        of.chains(of.decode(image(id=1, day="2026-11-25Z", next="0000")))
+
+
 PREDICATES = [
     ("gone = 0", "i.gone = 0"),
     ("(gone = 0)", "(i.gone = 0)"),
