@@ -165,6 +165,8 @@ def add_seconds(moment: str, seconds: int) -> str:
 
 
 _DIGITS = re.compile(r"[0-9]+")
+_FORMS = {"%Y%j": "YYYYDDD", "%Y%m%d": "YYYYMMDD", "%Y-%m-%d": "YYYY-MM-DD"}
+"""What is read as a date, and how people are told."""
 
 
 @functools.lru_cache(DATES_KEPT)
@@ -181,7 +183,7 @@ def read_date(s: str, form: str) -> str:
             return dt.date.fromisoformat(s).isoformat()
     except ValueError:
         pass
-    raise unmappable(f"{s!r} is no date of the form {form}")
+    raise unmappable(f"{s!r} is no date of the form {_FORMS[form]}")
 
 
 def microseconds(text: str, zone: dt.tzinfo = dt.UTC) -> str:
