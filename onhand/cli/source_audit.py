@@ -59,8 +59,8 @@ def audit(
     """Run the mapping's own SQL in the database and compare every row with what the lane holds.
 
     Postings, items, locations, bills and orders are compared; writers may go on.  The database is only read, in short
-    transactions.  Exit 0: everything was compared and is equal; 1: something differs, still moves, has no value or
-    was not reached.
+    transactions.  Exit 0: everything was compared and is equal; 1: something differs, still moves, has no value, was
+    not reached or is refused by the database.
 
     \b
     Examples:
@@ -109,6 +109,9 @@ def _show(report: Report, rows: bool) -> None:
             show_rows(list(_row_lines(found)), ["row", "about", "column", "database", "lane", "why"], as_json=False)
     if report.differences and not rows:
         click.echo(f"{len(report.differences):,} rows are behind it: --rows shows them")
+    if report.refused:
+        click.echo("not compared, because the database refuses the SELECT:")
+        show_rows(list(_refused(report)), ["select", "what", "why"], as_json=False)
     if report.unreadable:
         click.echo("have no value in SQL, and are parked in the lane:")
         show_rows([{"row": row, "why": why} for row, why in report.unreadable], ["row", "why"], as_json=False)
@@ -139,9 +142,15 @@ def _document(report: Report, rows: bool) -> dict[str, Any]:
         "stopped": report.stopped or None,
         "differences": [_columns(line) for line in report.lines],
         "undecided": list(_row_lines(report.undecided)),
+        "refused": list(_refused(report)),
         "unreadable": [{"row": row, "why": why} for row, why in report.unreadable],
         **({"differing_rows": list(_row_lines(report.differences))} if rows else {}),
     }
+
+
+def _refused(report: Report) -> Iterator[dict[str, str]]:
+    for select, part, why in report.refused:
+        yield {"select": select, "what": part, "why": why}
 
 
 def _row_lines(found: Sequence[RowDifference]) -> Iterator[dict[str, Any]]:

@@ -237,6 +237,48 @@ def test_a_row_without_a_value_is_named_and_the_others_are_compared(source: tupl
     assert (reference.partition(".")[2], error) == ('stock ["w1",7]', why)
 
 
+def test_a_select_that_the_database_refuses_is_named_and_the_others_are_compared(source: tuple[str, Database]) -> None:
+    """A column was dropped: the lane goes on with what does not use it, and so does the audit."""
+    kind, at = source
+    mapping = made(kind, at)
+    lane = CurrentLane(mapping, at, {'stock ["w1",100]': posts("1"), 'line ["O5",2]': states(ordered="7.0")})
+    lane.forward("", "")
+    lane.stands = True
+    with writer(kind, at) as rows:
+        rows.run("ALTER TABLE link DROP COLUMN share")
+    report = audited(mapping, at, lane)
+    ((place, what, why),) = report.refused
+    assert (place, what) == ("postings.sql:5:1", f"postings.sql FROM {mapping.source.schema_}.line")
+    assert "share" in why
+    assert [line[:2] for line in told(report)] == [("order_lines", "O5 2"), ("postings", "K101 w1 on_hand")]
+    assert (report.unreadable, report.undecided, report.stopped, report.clean) == ([], [], "", False)
+
+    shares = "SELECT k.wh AS sku, 'W' AS location, 'demand' AS bucket, k.share AS quantity FROM link k"
+    alone = compile_mapping(mapping.source, mapping.catalogue, {"postings.sql": shares}, mapping.fingerprint)
+    with pytest.raises(EnvironmentFault, match=r"refuses every SELECT of the mapping: .*share"):
+        audited(alone, at, lane)
+
+
+def test_a_bit_of_mariadb_is_a_number_in_every_column(mariadb: Database) -> None:
+    with writer("mariadb", mariadb) as rows:
+        rows.run("CREATE TABLE item (id int PRIMARY KEY, flag bit(1) NOT NULL, other bit(1))")
+        rows.insert("item", [(1, 1, None), (2, 0, 1)])
+    name = "CAST(i.id AS CHAR)"
+    files = {
+        "items.sql": f"SELECT {name} AS sku, i.flag AS tracked, COALESCE(i.other, i.flag) AS active FROM item i",
+        "postings.sql": f"SELECT {name} AS sku, 'W' AS location, 'on_hand' AS bucket, i.flag AS quantity FROM item i",
+        "postings.any.sql": f"SELECT {name} AS sku, CAST(COALESCE(i.other, i.flag) AS CHAR) AS location, "
+        "'on_hand' AS bucket, COALESCE(i.other, i.flag) AS quantity FROM item i",
+        "orders.sql": f"SELECT {name} AS order_id, i.flag AS execution_status FROM item i",
+    }
+    with server("mariadb", mariadb) as there:
+        yaml = YAML.format(kind="mariadb", schema=mariadb.name).replace("many: [link]\n", "")
+        mapping = compile_mapping(parse_source(yaml), there.catalogue, files, b"m" * 32)
+    report = audited(mapping, mariadb, CurrentLane(mapping, mariadb))
+    assert report.clean, (told(report), report.unreadable)
+    assert (report.rows, report.balances) == (2, 4)
+
+
 def test_it_waits_for_no_lock_and_leaves_nothing_behind(source: tuple[str, Database]) -> None:
     kind, at = source
     mapping = made(kind, at)

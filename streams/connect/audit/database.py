@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 import pymysql
@@ -48,6 +48,8 @@ _TEXT_POSTGRES = ("date", "timestamp", "timestamptz")
 """As text: infinity and years beyond Python's are values."""
 _REFUSED_MARIADB = (1044, 1045, 1049, 1054, 1064, 1142, 1143, 1146, 1205, 2006, 2013)
 """No privilege, no such thing, a lock, a lost connection: no row's fault."""
+_NO_SELECTS_FAULT_MARIADB = (1044, 1045, 1049, 1205, 2006, 2013)
+"""Of these, what no SELECT is to blame for."""
 
 
 Value = list[OutputRow] | RowError
@@ -65,6 +67,13 @@ class Chunk:
     rows: int
     """Driving rows read, about."""
     said: dict[Key, Value] = field(default_factory=dict)
+
+
+class Refused(NamedTuple):
+    """A SELECT that the database does not take."""
+
+    select: Selected
+    why: str
 
 
 class _RowFault(Exception):
@@ -90,6 +99,36 @@ class Reader:
         if self.postgres:
             for name in _TEXT_POSTGRES:
                 session.cursor.adapters.register_loader(name, psycopg.types.string.TextLoader)
+
+    def leave_refused_out(self) -> list[Refused]:
+        """The SELECTs that the database does not plan.  They are not asked, nor the others of the same file that go
+        over the same table: of what a lane holds nobody could tell which of them said it.
+
+        Raises EnvironmentFault, also when none is left.
+        """
+        every = [one for some in self._selects.values() for one, _ in some]
+        refused = [Refused(one, why) for one in every if (why := self._refuses(one))]
+        if refused and len(refused) == len(every):
+            raise EnvironmentFault(f"the database refuses every SELECT of the mapping: {refused[0].why}")
+        parts = {one.select.part for one in refused}
+        kept = {table: [(one, m) for one, m in some if one.part not in parts] for table, some in self._selects.items()}
+        self._selects = {table: some for table, some in kept.items() if some}
+        return refused
+
+    def _refuses(self, one: Selected) -> str:
+        """Why; '' when it takes it."""
+        sql, values = one.query(Condition())
+        try:
+            self._session.run(f"EXPLAIN {sql}", values).fetchall()
+        except (psycopg.OperationalError, pymysql.InterfaceError):
+            raise
+        except psycopg.Error as error:
+            return str(error).strip().partition("\n")[0]
+        except pymysql.Error as error:
+            if not error.args or error.args[0] in _NO_SELECTS_FAULT_MARIADB:
+                raise
+            return str(error.args[-1])
+        return ""
 
     @property
     def tables(self) -> list[Table]:

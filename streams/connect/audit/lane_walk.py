@@ -17,7 +17,8 @@ from streams.connect.audit.selects import Wanted
 from streams.connect.audit.spill import Spill
 from streams.core.lane.fold import decode_row
 from streams.core.lane.keys import reference_table
-from streams.core.lane.state import EXACT
+from streams.core.lane.left_out import LeftOut
+from streams.core.lane.state import EXACT, RowRecord
 from streams.core.lane.sums import decode_sum
 
 PARTS = (b"b", b"i", b"l", b"o")
@@ -28,8 +29,9 @@ Pair = tuple[bytes, bytes]
 class LaneWalk:
     """One walk; `unnamed` must be gone through before `own_faults`."""
 
-    def __init__(self, state: LaneState, wanted: Wanted) -> None:
-        self._state, self._wanted = state, wanted
+    def __init__(self, state: LaneState, wanted: Wanted, left_out: LeftOut) -> None:
+        """`left_out`: what the database cannot be asked, so that nothing is compared with it."""
+        self._state, self._wanted, self._left_out = state, wanted, left_out
         self._spill = Spill()
         self.balances = 0
         """Balances and lines of bills that were looked at."""
@@ -44,21 +46,24 @@ class LaneWalk:
         waiting: list[Pair] = []
         for key, stored in self._state.scan(b"r"):
             reference = key[1:]
-            record = decode_row(stored)
-            said = [(b"s" + balance, quantity.encode()) for balance, quantity in record.postings]
-            said += [pair for pair in record.parts if pair[0][:1] in PARTS]
-            if self._wanted:
-                said = [pair for pair in said if named_about(pair[0], self._wanted)]
-            waiting += said
+            record, table = decode_row(stored), reference_table(reference)
+            waiting += self._pairs(record)
+            said = self._pairs(self._left_out.without(table, record))
             if len(waiting) > AT_ONCE:
                 self._spill.add(waiting)
                 waiting.clear()
             while name is not None and name < reference:
                 name = next(names, None)
-            known = name == reference or reference_table(reference) not in tables
+            known = name == reference or table not in tables
             if said and not known and live(self._state, reference, stored) is not None:
                 yield reference
         self._spill.add(waiting)
+
+    def _pairs(self, record: RowRecord) -> list[Pair]:
+        """What a row says of what is wanted."""
+        said = [(b"s" + balance, quantity.encode()) for balance, quantity in record.postings]
+        said += [pair for pair in record.parts if pair[0][:1] in PARTS]
+        return [pair for pair in said if named_about(pair[0], self._wanted)] if self._wanted else said
 
     def own_faults(self) -> Iterator[tuple[bytes, Columns, Columns]]:
         """(name of a balance, or key of a part; what its rows say; what the state says), where the two differ."""

@@ -36,7 +36,7 @@ class OutputMaker:
     def make(self, values: Sequence[Any], types: Sequence[Any]) -> OutputRow:
         """`types` are the driver's.  Raises RowError for what no contract can hold, as the lane does."""
         row: dict[str, Any] = {
-            name: value if value is None else self._read(rule, value, type_ == _INSTANT_MARIADB)
+            name: value if value is None else self._read(rule, self._plain(name, value), type_ == _INSTANT_MARIADB)
             for (name, rule), value, type_ in zip(self._columns, values, types, strict=True)
         }
         for name in self._keys:
@@ -94,6 +94,11 @@ class OutputMaker:
                 attributes[name] = row_checks.quantity_text(value) if isinstance(value, Decimal) else value
         return OrderRow(kind, order, part, attributes, raw, tuple(unmapped))
 
+    def _plain(self, name: str, value: Any) -> Any:
+        if not isinstance(value, bytes):
+            return value
+        return int.from_bytes(value) if name in self._of.bits else value.decode()
+
     def _read(self, rule: Rule, value: Any, instant: bool) -> Any:
         if type(value) is str and rule in _TEXTS:
             return value
@@ -108,7 +113,7 @@ class OutputMaker:
                 return _day(value)
             case Rule.MOMENT:
                 return self._moment(value, instant)
-        return value.decode() if isinstance(value, bytes) else str(value)
+        return str(value)
 
     def _moment(self, value: Any, instant: bool) -> str:
         text = value.isoformat() if isinstance(value, dt.datetime) else str(value).replace(" ", "T", 1)

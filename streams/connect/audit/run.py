@@ -32,6 +32,7 @@ from streams.connect.preflight import Target
 from streams.connect.reading import Key, Limits
 from streams.core.lane.applied import TEXT
 from streams.core.lane.keys import ZERO, reference_table, reference_text, row_reference
+from streams.core.lane.left_out import LeftOut
 from streams.core.lane.state import EXACT, RowRecord
 from streams.core.log.position import NOWHERE
 from streams.core.mapping.catalogue import Table
@@ -97,13 +98,16 @@ class Report:
     """The rows behind it."""
     undecided: list[RowDifference] = field(default_factory=list)
     """Differed in the last round, with values that still moved."""
+    refused: list[tuple[str, str, str]] = field(default_factory=list)
+    """(place of a SELECT, what was not compared because of it, why the database does not take it)"""
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     """(row, why): no value in SQL, or none the contract can hold; the lane has parked it, too."""
 
     @property
     def clean(self) -> bool:
         """Everything was compared, and is equal."""
-        return not (self.lines or self.differences or self.undecided or self.unreadable or self.stopped)
+        wrong = self.lines or self.differences or self.undecided or self.unreadable
+        return not (wrong or self.refused or self.stopped)
 
 
 class Suspect(NamedTuple):
@@ -130,12 +134,17 @@ class Audit:
         self._suspects: dict[bytes, Suspect] = {}
         self._started = self._said = time.monotonic()
         self._report = Report(mapping.source.name)
+        self._left_out = LeftOut(frozenset())
+        """What the database refuses to say."""
 
     def run(self, since: str) -> Report:
         """The lane has passed position `since`.  Raises EnvironmentFault."""
         report = self._report
         report.since = report.position = since
-        with closing(Spill()) as named, closing(LaneWalk(self._lane, self._wanted)) as walk:
+        refused = self._database.leave_refused_out()
+        self._left_out = LeftOut(frozenset(one.select.part for one in refused))
+        report.refused = [(one.select.place, str(one.select.part), one.why) for one in refused]
+        with closing(Spill()) as named, closing(LaneWalk(self._lane, self._wanted, self._left_out)) as walk:
             finished = self._scan(named)
             self._lane.catch_up()
             for reference in walk.unnamed(named.sorted(), finished):
@@ -209,6 +218,7 @@ class Audit:
         """What database and lane disagree on about one row; `seen`: a row that both park is noted here."""
         error: str | None = None
         there: Said = {}
+        record = record and self._left_out.without(reference_table(reference), record)
         try:
             if isinstance(value, RowError):
                 raise value

@@ -20,6 +20,7 @@ from streams.core.mapping.catalogue import Catalogue, Table
 from streams.core.mapping.dialects import DIALECTS
 from streams.core.mapping.files import FileKind, file_kind
 from streams.core.mapping.mapping import CompiledMapping
+from streams.core.mapping.partial import Part
 from streams.core.mapping.select import branches
 
 
@@ -48,11 +49,20 @@ class Selected:
     """The driving one."""
     spreads: bool
     """One driving row may yield thousands of rows."""
+    place: str
+    """`file:line:column` of its first word."""
+    bits: frozenset[str]
+    """Output columns that are a BIT column of MariaDB: they come as bytes, what is computed from one does not."""
     _kind: str
     _alias: str
     _select: str
     _where: str | None
     _expressions: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def part(self) -> Part:
+        """The file and driving table by which a lane tells what a row said."""
+        return Part(self.file.partition(" ")[0], self.table.name)
 
     def keys(self) -> list[str]:
         """The key's columns, as the SELECT can name them."""
@@ -153,6 +163,8 @@ def _selected(
         mapping.columns[file],
         table,
         mapping.tables[table.name].spreads,
+        f"{file}:{tokens[0].line}:{tokens[0].col - (tokens[0].end - tokens[0].start)}",
+        _bits(mapping.catalogue, mapping.columns[file], select),
         mapping.source.kind,
         _alias(text, tokens[begin + 1 :]),
         body.rstrip(),
@@ -175,6 +187,19 @@ def _alias(text: str, tokens: list[Token]) -> str:
     return literal(text[name.start : name.end + 1])
 
 
+def _bits(catalogue: Catalogue, names: Sequence[str], select: exp.Select) -> frozenset[str]:
+    tables = {node.alias_or_name.lower(): _named(catalogue, node.name) for node in select.find_all(exp.Table)}
+    found = set()
+    for name, node in zip(names, select.expressions, strict=True):
+        column = node.unalias().unnest()
+        if isinstance(column, exp.Column):
+            of = [tables[column.table.lower()]] if column.table else tables.values()
+            types = [known.type for table in of for known in table.columns.values() if _same(known.name, column.name)]
+            if catalogue.kind != "postgres" and types == ["bit"]:
+                found.add(name)
+    return frozenset(found)
+
+
 def _without_alias(text: str, tokens: list[Token], node: exp.Expr) -> str:
     if isinstance(node, exp.Alias):
         tokens = tokens[:-1]
@@ -184,7 +209,14 @@ def _without_alias(text: str, tokens: list[Token], node: exp.Expr) -> str:
 
 
 def _table(catalogue: Catalogue, select: exp.Select) -> Table:
-    name = select.args["from_"].this.name
+    return _named(catalogue, select.args["from_"].this.name)
+
+
+def _named(catalogue: Catalogue, name: str) -> Table:
     if name in catalogue.tables:
         return catalogue.tables[name]
-    return next(table for short, table in catalogue.tables.items() if short.lower() == name.lower())
+    return next(table for short, table in catalogue.tables.items() if _same(short, name))
+
+
+def _same(a: str, b: str) -> bool:
+    return a.lower() == b.lower()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from streams.core.lane.keys import ZERO, balance_name, split_sku
 from streams.core.lane.state import RowRecord
 from streams.core.mapping.partial import Part
@@ -17,6 +19,17 @@ class LeftOut:
         self._files: dict[str, set[str]] = {}
         for part in parts:
             self._files.setdefault(part.table, set()).add(part.file)
+
+    def without(self, table: str, record: RowRecord) -> RowRecord:
+        """The row as if these parts had never said anything."""
+        if table not in self._files:
+            return record
+        postings, parts = set(self.postings(table, record)), set(self.parts(table, record))
+        return msgspec.structs.replace(
+            record,
+            postings=tuple(one for one in record.postings if one not in postings),
+            parts=tuple(one for one in record.parts if one not in parts),
+        )
 
     def postings(self, table: str, record: RowRecord) -> tuple[tuple[bytes, str], ...]:
         """The postings of a row of this table that stand, though nothing evaluates them."""

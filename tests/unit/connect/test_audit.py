@@ -18,11 +18,13 @@ from streams.connect.audit.selects import Selected, Wanted, selects_of
 from streams.connect.audit.spill import Spill
 from streams.connect.reading import Condition, Limits, beyond, one_of, quoted, quoted_table, up_to
 from streams.core.lane.keys import balance_key, row_reference
+from streams.core.lane.left_out import LeftOut
 from streams.core.lane.mapped import mapped
 from streams.core.lane.state import ItemState, Kept, Memo, RowRecord, Sum, TableState
 from streams.core.mapping.catalogue import Column
 from streams.core.mapping.mapping import CompiledMapping
 from streams.core.mapping.model import Evaluation, OrderRow, OutputRow, Posting, RowError
+from streams.core.mapping.partial import Part
 from tests.unit.mapping.tables import catalogue, compiled
 
 TABLES = catalogue(stock="id:i! item:i qty:n bin:t? day:d?", item="id:i! sku:t name:t?")
@@ -75,6 +77,21 @@ def test_an_expression_without_as_and_a_function_with_from_in_it() -> None:
     )
     assert one.about(Wanted(frozenset({"A"}))) == Condition("((TRIM(LEADING '0' FROM i.sku)) IN (%s))", ("A",))
     assert one.query(Condition())[0].endswith("1 AS quantity FROM item i\n")
+
+
+def test_a_select_knows_its_place_and_which_columns_are_bits_of_mariadb() -> None:
+    assert [one.place for one in selects()] == ["postings.sql:2:1", "postings.sql:6:1"]
+    tables = catalogue("mariadb", item="id:i! code:t", flag="item:i! bit:i other:i")
+    tables.tables["flag"].columns["bit"] = Column(name="bit", type="bit")
+    sql = "SELECT i.code AS sku, {} AS tracked FROM item i JOIN flag f ON f.item = i.id"
+    for expression, bits in (
+        ("f.bit", {"tracked"}),
+        ("(BIT)", {"tracked"}),
+        ("COALESCE(bit, bit)", set()),
+        ("other", set()),
+    ):
+        (one,) = selects_of(compiled(tables, items=sql.format(expression)))
+        assert one.bits == bits, expression
 
 
 def test_mariadb_names_and_ranges_are_spelt_out() -> None:
@@ -270,11 +287,11 @@ def held() -> dict[bytes, bytes]:
 
 
 def walked(
-    pairs: dict[bytes, bytes], named: list[bytes], wanted: Wanted = EVERYTHING
+    pairs: dict[bytes, bytes], named: list[bytes], wanted: Wanted = EVERYTHING, left_out: Collection[Part] = ()
 ) -> tuple[list[bytes], list[bytes]]:
     spill = Spill()
     spill.add((reference, b"") for reference in named)
-    walk = LaneWalk(State(pairs), wanted)
+    walk = LaneWalk(State(pairs), wanted, LeftOut(frozenset(left_out)))
     unnamed = list(walk.unnamed(spill.sorted(), {"s.stock"}))
     faults = [_name_of(key) for key, _, _ in walk.own_faults()]
     walk.close()
@@ -286,6 +303,13 @@ def test_a_lane_that_agrees_with_itself_and_rows_nobody_named() -> None:
     assert walked(held(), [row(2), row(9), row(1)]) == ([], [])
     assert walked(held(), [row(2)]) == ([row(1)], [])
     assert walked(held(), [], Wanted(skus=frozenset({"B"}))) == ([], [])
+
+
+def test_what_the_database_cannot_be_asked_names_no_row_and_still_adds_up() -> None:
+    postings = Part("postings.sql", "s.stock")
+    assert walked(held(), [], left_out=[postings]) == ([row(1)], []), "it says an item, too"
+    assert walked(held(), [], left_out=[postings, Part("items.sql", "s.stock")]) == ([], [])
+    assert walked(held(), [], left_out=[Part("postings.sql", "s.item")]) == ([row(1), row(2)], [])
 
 
 def test_rows_that_a_truncate_has_left_are_not_named() -> None:
