@@ -33,6 +33,36 @@ def folder(table: dict[int, str], pads: bool = True) -> Callable[[str], str]:
     return fold
 
 
+def of_union(a: str | None, b: str | None) -> str | None:
+    """The collation in which UNION of MariaDB and MySQL joins texts of these two; None: of neither, literals and
+    numbers.  Raises ValueError when the database refuses it."""
+    if a is None or b is None or a == b:
+        return a or b
+    charsets = _charset(a), _charset(b)
+    if charsets[0] == charsets[1]:
+        for one in (a, b):
+            if one.endswith("_bin"):
+                return one
+        raise ValueError(f"{a} and {b} order their texts differently")
+    wider = [_WIDER.get(charset, 1) for charset in charsets]
+    if wider[0] == wider[1]:
+        raise ValueError(f"neither {charsets[0]} nor {charsets[1]} holds the other's texts")
+    return a if wider[0] > wider[1] else b
+
+
+_WIDER = {"ascii": 0, "utf8": 2, "utf8mb3": 2, "utf8mb4": 3, "binary": 4}
+"""Character sets by what others they hold; one that is not here holds ASCII alone."""
+
+
+def _charset(collation: str) -> str:
+    return collation.partition("_")[0]
+
+
+def beyond_ascii(collation: str | None) -> bool:
+    """Columns of this collation hold every text."""
+    return collation is None or _WIDER.get(_charset(collation), 1) > 1
+
+
 _LATIN1 = re.compile(r"(?:SQL_)?Latin1_General(?:_CP[0-9]+)?(?:_[0-9]+)?_(?:(BIN2?)|(C[IS])_(A[IS]))(?:_SC|_UTF8)*")
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import zoneinfo
-from collections.abc import Mapping
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
 from schemas.records import QUANTITY_SCALE, Bucket
-from streams.core.mapping import problems
+from streams.core.mapping import collations, problems
 from streams.core.mapping.catalogue import Kind
 from streams.core.mapping.expressions import Names, Value
 from streams.core.mapping.files import FileKind, Rule
@@ -40,6 +41,8 @@ class Binder:
         self.statuses = statuses
         self.found = found
         self._places: dict[str, str] = {}
+        self._joined: dict[str, _Joined] = defaultdict(_Joined)
+        """Column → the texts that UNION joins in it, so far."""
         self.columns: list[str] | None = None
         """Column names, from the first SELECT."""
         self.buckets: frozenset[Bucket] = frozenset()
@@ -65,7 +68,7 @@ class Binder:
             if value is None:
                 continue
             self._places[name] = place_of(select.file, node)
-            wrong = self._wrong(rule, value, node, select)
+            wrong = self._wrong(rule, value, node, select) or self._apart_by_collation(name, value, node, select)
             if wrong:
                 self.found.append(Problem(select.file, *problems.place(node), f"{name}: {wrong}"))
                 continue
@@ -137,6 +140,20 @@ class Binder:
             return f"{value.kind} where {fitting[0]} is needed: CAST it"
         if rule == Rule.QUANTITY and value.scale is not None and value.scale > QUANTITY_SCALE:
             return f"{value.scale} digits after the point, the contract holds {QUANTITY_SCALE}: ROUND it"
+        return ""
+
+    def _apart_by_collation(self, name: str, value: Value, node: exp.Expr, select: Select) -> str:
+        """Why MariaDB does not join this text with those of the SELECTs before; '' when it does."""
+        if not select.expressions.dialect.mysql_family or value.kind not in (Kind.TEXT, Kind.NULL):
+            return ""
+        joined = self._joined[name]
+        try:
+            joined.collation = collations.of_union(joined.collation, value.collation)
+        except ValueError as why:
+            return f"UNION refuses to join it with the SELECTs before, {why}: CAST(… AS CHAR) in all of them"
+        joined.beyond_ascii |= value.collation is None and not all(text.isascii() for text in _texts(node))
+        if joined.beyond_ascii and not collations.beyond_ascii(joined.collation):
+            return f"a text beyond ASCII beside columns of {joined.collation}: CAST(… AS CHAR) the columns"
         return ""
 
     def _wrong_bucket(self, value: Value, node: exp.Expr) -> str:
@@ -281,6 +298,20 @@ class Binder:
             return "True"
         test = "_v != 0" if value.kind == Kind.INT else "_v"
         return f"(True if (_v := {value.code}) is None else {test})"
+
+
+@dataclass
+class _Joined:
+    """What UNION joins in one column."""
+
+    collation: str | None = None
+    beyond_ascii: bool = False
+    """Some of it is no column's and goes beyond ASCII."""
+
+
+def _texts(node: exp.Expr) -> Iterator[str]:
+    """The literals in it."""
+    return (literal.this for literal in node.find_all(exp.Literal) if literal.is_string)
 
 
 def _kept(name: str, value: Value) -> Value:

@@ -161,6 +161,7 @@ def test_the_threads_own_decimal_context_plays_no_part() -> None:
     [
         ({"t": None}, "sku is NULL"),
         ({"t": ""}, "sku is empty"),
+        ({"t": " \u00a0"}, "sku is blank"),
         ({"t": "~erp"}, "begins with ~"),
         ({"u": None}, "quantity is NULL"),
         ({"u": "0.0000000001"}, "more than 9 digits after the point"),

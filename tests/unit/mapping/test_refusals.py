@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 import pytest
@@ -35,6 +36,12 @@ FROM = "SELECT f.t2 AS sku, f.t2 AS location, 'on_hand' AS bucket, f.id AS quant
         ("postgres", FROM.format("JOIN h ON h.k = f.t"), "text joined to int column k: CAST it"),
         ("postgres", FROM.format("JOIN f AS f2 ON f2.id = f.fl"), "float joined to int"),
         ("postgres", FROM.format("JOIN nokey ON nokey.a = f.i"), "has no primary key"),
+        (
+            "postgres",
+            FROM.format("JOIN h ON h.k = f.i JOIN g ON g.k = f.t WHERE k > 0"),
+            "column k is ambiguous: name its",
+        ),
+        ("postgres", FROM.format("JOIN f ON f.id = f.i"), "f is named twice: give each table an alias of its own"),
         ("postgres", "SELECT DISTINCT t2 AS sku FROM f", "no DISTINCT"),
         ("postgres", WHERE.format("i = 1") + " ORDER BY 1 LIMIT 5", "no ORDER BY"),
         ("postgres", WHERE.format("d < CURRENT_DATE"), "a row does not change with time"),
@@ -147,8 +154,35 @@ def test_mixed_collations_are_refused() -> None:
         name="b", type="varchar", nullable=False, collation="utf8mb4_bin"
     )
     sql = "SELECT a AS sku, b AS location, 'demand' AS bucket, id AS quantity FROM f WHERE a = b"
-    with pytest.raises(InvalidInput, match="mixed collations utf8mb4_bin, utf8mb4_general_ci"):
+    with pytest.raises(InvalidInput, match="mixed collations utf8mb4_bin, utf8mb4_general_ci: CAST each AS CHAR"):
         compiled(tables, postings=sql)
+
+
+def test_texts_that_mariadb_does_not_join_by_union_are_refused_where_the_second_stands() -> None:
+    tables = catalogue("mariadb", f="id:i! a:t b:t")
+    for name, collation in (("a", "utf8mb4_unicode_ci"), ("b", "latin1_swedish_ci")):
+        tables.tables["f"].columns[name] = Column(name=name, type="varchar", collation=collation)
+    sql = (
+        "SELECT 'S' AS sku, 'W' AS location, 'demand' AS bucket, 1 AS quantity, {} AS reference FROM f\n"
+        "UNION ALL SELECT 'S', 'W', 'demand', 1, {} FROM f"
+    )
+    for first, second, why in (
+        ("a", "CAST(NULL AS CHAR)", "utf8mb4_unicode_ci and utf8mb4_general_ci order their texts differently"),
+        ("CASE WHEN id = 1 THEN 'é' END", "b", "a text beyond ASCII beside columns of latin1_swedish_ci"),
+    ):
+        with pytest.raises(InvalidInput) as refused:
+            compiled(tables, postings=sql.format(first, second))
+        (line,) = str(refused.value).splitlines()
+        assert re.match(r"postings\.sql:2:\d+: reference: ", line)
+        assert why in line
+        assert "CAST(… AS CHAR)" in line
+    for first, second in (
+        ("a", "NULL"),
+        ("a", "b"),
+        ("b", "CAST(NULL AS CHAR)"),
+        ("CAST(a AS CHAR)", "CAST(id AS CHAR)"),
+    ):
+        compiled(tables, postings=sql.format(first, second))
 
 
 def test_mariadb_s_bit_is_no_text_and_its_enum_no_number() -> None:

@@ -73,7 +73,7 @@ def _parameters(c: Expressions, e: exp.Expr, to: exp.DataType) -> Parameters:
 def _converted(c: Expressions, e: exp.Expr, value: Value, to: exp.DataType) -> Value:
     kind = _kind_of(c, e, to)
     if value.kind == Kind.NULL:
-        return null(kind)
+        return replace(null(kind), collation=_cast_collation(c, kind))
     if kind in (Kind.DATE, Kind.STAMP) and isinstance(value.literal, str) and not c.dialect.empty_is_null:
         return moment_literal(c, e, value.literal, kind)
     refused = _OTHERWISE.get((c.dialect.runtime, value.kind, kind))
@@ -91,7 +91,12 @@ def _converted(c: Expressions, e: exp.Expr, value: Value, to: exp.DataType) -> V
     done = cast(c, e, value, _parameters(c, e, to))
     if kind == Kind.INT and to.this.name in _WHOLE_DIGITS:
         done = replace(done, size=Size(_WHOLE_DIGITS[to.this.name], 0))
-    return replace(done, collation=SESSION_COLLATION) if c.dialect.mysql_family and kind == Kind.TEXT else done
+    return replace(done, collation=_cast_collation(c, kind) or done.collation)
+
+
+def _cast_collation(c: Expressions, kind: Kind) -> str | None:
+    """CAST gives text the session's collation in MariaDB and MySQL, also to NULL."""
+    return SESSION_COLLATION if c.dialect.mysql_family and kind == Kind.TEXT else None
 
 
 def as_text(c: Expressions, node: exp.Expr) -> Value:

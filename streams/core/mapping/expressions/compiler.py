@@ -202,16 +202,16 @@ class Expressions:
 
     def call(self, form: str, kind: Kind, *values: Value, may_be_null: bool = False, **known: Any) -> Value:
         """A strict function: NULL when an argument is NULL.  Each {n} stands once in `form`."""
-        if any(value.code == "None" for value in values):
-            return null(kind)
-        tests, names = self.guards(*values)
-        code = form.format(*names)
-        if tests:
-            code = f"({code} if {' and '.join(tests)} else None)"
         if kind == Kind.TEXT:
             known.setdefault(
                 "collation", next((v.collation for v in values if v.kind == Kind.TEXT and v.collation), None)
             )
+        if any(value.code == "None" for value in values):
+            return replace(null(kind), collation=known.get("collation"))
+        tests, names = self.guards(*values)
+        code = form.format(*names)
+        if tests:
+            code = f"({code} if {' and '.join(tests)} else None)"
         return Value(code, kind, may_be_null or bool(tests), **known)
 
     def own(self, form: str, kind: Kind, *values: Value, may_be_null: bool = False, **known: Any) -> Value:
@@ -245,11 +245,10 @@ class Expressions:
             scale=max((v.scale for v in values if v.scale is not None), default=None)
             if all(v.scale is not None for v in values if v.kind in NUMBERS)
             else None,
-            collation=self.collation(node, *values) if kind == Kind.TEXT else None,
+            collation=self.joined_collation(node, *values) if kind == Kind.TEXT else None,
             padded=padded,
             unrounded=any(v.unrounded for v in values),
             size=sizes.of_choice([v.size for v in values if v.kind != Kind.NULL]),
-            bit=any(v.bit for v in values),
         )
         return together, values
 
@@ -257,7 +256,12 @@ class Expressions:
 
     def collation(self, node: exp.Expr | None, *values: Value) -> str | None:
         """The collation these texts are compared under."""
+        return self.joined_collation(node, *values) or (SESSION_COLLATION if self.dialect.mysql_family else None)
+
+    def joined_collation(self, node: exp.Expr | None, *values: Value) -> str | None:
+        """The collation of a text made of these; None: of no column's, so that it takes that of what it meets."""
         found = {v.collation for v in values if v.kind == Kind.TEXT and v.literal is None and v.collation}
         if len(found) > 1:
-            self.refuse(node, f"mixed collations {', '.join(sorted(found))}")
-        return next(iter(found), SESSION_COLLATION if self.dialect.mysql_family else None)
+            way_out = ": CAST each AS CHAR" if self.dialect.mysql_family else ""
+            self.refuse(node, f"mixed collations {', '.join(sorted(found))}{way_out}")
+        return next(iter(found), None)

@@ -263,7 +263,6 @@ def _extreme(function: str, passing_nulls: str) -> Handler:
             scale=together.scale,
             unrounded=together.unrounded,
             size=together.size,
-            bit=together.bit,
         )
 
     return extreme

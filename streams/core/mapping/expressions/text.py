@@ -38,7 +38,7 @@ def joined_by_plus(c: Expressions, e: exp.Add) -> Value:
 
 def _concat(c: Expressions, e: exp.Concat) -> Value:
     values = [as_text(c, a) for a in e.expressions]
-    collation = c.collation(e, *values) if c.dialect.folds_text else None
+    collation = c.joined_collation(e, *values) if c.dialect.folds_text else None
     if c.dialect.empty_is_null:
         return _joined_with_empty(c, values)
     if c.dialect.concat_skips_null:

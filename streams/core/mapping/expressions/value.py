@@ -41,7 +41,7 @@ class Value:
     size: Size | None = None
     """Of its type, where that decides what is computed from it (SQL Server)."""
     bit: bool = False
-    """A BIT of MariaDB, which is a number but becomes text as bytes."""
+    """A BIT column of MariaDB, which is a number but becomes text as bytes; what else is computed from it does not."""
     labels: tuple[str, ...] = ()
     """Of an enum column."""
 
