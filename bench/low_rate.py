@@ -102,6 +102,8 @@ def measure(kafka: str, rates: list[float], seconds: float, plain: bool) -> list
             if rate:
                 values = sorted(trickle.seen)
                 line |= {f"p{share:g}_ms": percentile(values, share / 100) for share in (50, 99)}
+            if ended := [name for name, process in processes.items() if process.poll() is not None]:
+                raise SystemExit(f"ended by itself, so nothing was measured: {', '.join(ended)}")
             found.append(line)
         trickle.close()
     finally:

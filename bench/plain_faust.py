@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -16,11 +17,13 @@ from tests.integration.runtime_stages import PARTITIONS, PartSum, load_row, pack
 
 def build(run: str, kafka: str, data_dir: str) -> faust.App:
     """One agent, two tables, one output, raw bytes, quiet logs.  A producer linger makes it slower."""
+    folder = Path(data_dir, f"plain-{run}")
+    folder.mkdir(parents=True, exist_ok=True)  # Faust makes its own folder, but not the one above it
     app = faust.App(
         f"plain-{run}",
         broker=f"kafka://{kafka}",
         store="rocksdb://",
-        datadir=f"{data_dir}/plain-{run}",
+        datadir=str(folder),
         topic_partitions=PARTITIONS,
         topic_disable_leader=True,
         table_standby_replicas=0,
