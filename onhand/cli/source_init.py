@@ -98,7 +98,7 @@ def init(
     if as_json:
         show_json(_document(name, found, proposal, written))
     else:
-        _show(name, found, proposal, written, ready)
+        _show(name, folder, found, proposal, written, ready)
     raise SystemExit(EXIT_OK)
 
 
@@ -109,7 +109,10 @@ def _recapture(name: str, folder: Path, as_json: bool) -> None:
         show_json({"source": name, "tables": read})
         return
     click.echo(f"{name}: {CONNECTOR} captures {', '.join(read)}")
-    click.echo(f"next: `onhand source grants {name}`, `onhand source inspect {name}`, `onhand source apply {name}`")
+    click.echo(
+        f"next: `onhand source inspect {name}`, `onhand source try {name}`; when a table is new, `onhand source grants "
+        f"{name}` for the DBA"
+    )
 
 
 def _query(kind: str | None, as_json: bool) -> str:
@@ -193,7 +196,9 @@ def _document(name: str, found: Survey, proposal: Proposal, written: Sequence[st
     }
 
 
-def _show(name: str, found: Survey, proposal: Proposal, written: Sequence[str], ready: str | None) -> None:
+def _show(
+    name: str, folder: Path, found: Survey, proposal: Proposal, written: Sequence[str], ready: str | None
+) -> None:
     click.echo(f"{name}: {found.kind}, schema {found.schema}, {len(found.catalogue.tables)} tables")
     rows = list(_rows(proposal, SHOWN))
     if rows:
@@ -206,8 +211,12 @@ def _show(name: str, found: Survey, proposal: Proposal, written: Sequence[str], 
             click.echo(f"resembles {fit.name}: {fit.row()['columns']} columns are there, not {missing}")
     for note in proposal.notes:
         click.echo(f"note: {note}")
-    click.echo(f"written: {', '.join(written)}")
+    click.echo(f"written to {folder}: {', '.join(written)}")
     click.echo(
-        f"next: put `password=…` into the secrets folder as {name}.properties, give `onhand source grants {name}` to "
-        f"the DBA, read the SQL, `onhand source inspect {name}`, `onhand source check {name}`"
+        "next:\n"
+        f"  `onhand source grants {name}` for the DBA; the password goes into {name}.properties of the secrets folder, "
+        "as `password=…`\n"
+        f"  read and mend the SQL, `onhand source init {name} --tables`, `onhand source inspect {name}`\n"
+        f"  `onhand source try {name}`, `onhand source test {name} --record …`\n"
+        f"  `onhand source check {name}`, `onhand source apply {name}`"
     )

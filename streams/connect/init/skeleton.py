@@ -148,6 +148,9 @@ class Writer:
             f"{self._text('o', key)} AS number",
         ]
         columns += [f"{self._text('o', one.columns['customer'])} AS customer"]
+        placed = one.columns.get("placed")
+        if placed is not None and placed.kind in (Kind.STAMP, Kind.INSTANT):
+            columns.append(f"o.{self._name(placed.name)} AS placed_at")
         due = one.columns.get("due")
         if due is not None and self._is_day(due):
             columns.append(f"{self._day('o', due)} AS due")

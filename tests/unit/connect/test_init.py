@@ -179,6 +179,18 @@ def test_rows_without_an_item_say_nothing_and_those_without_a_location_count_eve
     assert "WHERE i.code IS NOT NULL" in files["items.sql"]
 
 
+def test_abbreviated_columns_are_understood() -> None:
+    tables = {
+        "sales_order": "order_no:i! cust_no:c status:c ordered_at:z",
+        "sales_line": "order_no:i! line_no:i! part_no:c qty_ord:n qty_shp:n wanted:d",
+        "purch_line": "po_no:i! line_no:i! part_no:c qty_ord:n qty_rec:n",
+    }
+    files = propose(surveyed(tables), Ask("new", "reader"), CONFIGS).files
+    assert "l.qty_shp AS quantity, l.wanted AS due" in files["postings.sql"]
+    assert "l.qty_rec AS quantity" in files["postings.sql"]
+    assert "o.ordered_at AS placed_at" in files["orders.sql"]
+
+
 def test_without_a_balance_a_ledger_is_proposed() -> None:
     survey = surveyed({"item_ledger": "entry:i! item:c location:c quantity:n document_no:t"})
     assert "a ledger" in propose(survey, Ask("new", "reader"), CONFIGS).files["postings.sql"]
