@@ -89,9 +89,11 @@ class Judge:
         if mark is not None and marker.memo:
             memo, before = load_memo(marker.memo), self.last_unit.get(source)
             restates = memo.restating is not None or (before is not None and before.memo.restating is not None)
-            unit = Unit(mark.offset, memo, source in self.disturbed, restates, mark.offset < self.furthest[source])
+            truth = self.databases[source].truth
+            history = truth.changes(mark.offset) < truth.changes(self.furthest[source])
+            unit = Unit(mark.offset, memo, source in self.disturbed, restates, history)
             self.furthest[source] = max(self.furthest[source], mark.offset)
-            if self.databases[source].truth.ever(unit.offset):
+            if truth.ever(unit.offset):
                 self.complete.add(source)
             self.units[source][version_of(marker.epoch, marker.unit)] = self.last_unit[source] = unit
 

@@ -20,12 +20,8 @@ class Owners(NamedTuple):
 
 def promise(erp: Rows, wms: Rows, sku: str, today: int, owners: Owners = Owners()) -> int:  # noqa: B008 - a constant
     """Available to promise now, over all locations; days are numbers, and `today` is one of them."""
-    codes, bills = {key: row["code"] for key, row in erp["item"].items()}, defaultdict[str, dict[str, int]](dict)
-    for row in erp["kit"].values():
-        if row["item"] in codes and row["part"] in codes:
-            bill, part = bills[codes[row["item"]]], codes[row["part"]]
-            bill[part] = bill.get(part, 0) + row["quantity"]
-    changes = {name: _alone(erp, wms, name, today, owners) for name in {sku, *bills, *codes.values()}}
+    bills, codes = _bills(erp), {row["code"] for row in erp["item"].values()}
+    changes = {name: _alone(erp, wms, name, today, owners) for name in {sku, *bills, *codes}}
     days = sorted({day for of in changes.values() for day in of})
     alone = {name: list(accumulate(of[day] for day in days)) for name, of in changes.items()}
     whole = {kit: bill for kit, bill in bills.items() if not bills.keys() & bill.keys()}  # of no kits
@@ -39,6 +35,37 @@ def promise(erp: Rows, wms: Rows, sku: str, today: int, owners: Owners = Owners(
     limits = [(left(part, sku), n) for part, n in whole.get(sku, {}).items()]
     more = [min((max(0, min(of[day:])) // n for of, n in limits), default=0) for day in range(len(days))]
     return min(have + kits for have, kits in zip(left(sku, sku), more, strict=True))
+
+
+def nested(erp: Rows) -> set[str]:
+    """Kits of kits."""
+    bills = _bills(erp)
+    return {kit for kit, bill in bills.items() if bills.keys() & bill.keys()}
+
+
+def overdue(erp: Rows, wms: Rows, today: int) -> set[str]:
+    """What is expected for too long."""
+    late = {key: row for key, row in erp["purchase"].items() if row["due"] is not None and row["due"] < today - 7}
+    found = {
+        (erp["item"][row["item"]]["code"], key): row["quantity"]
+        for key, row in late.items()
+        if row["item"] in erp["item"]
+    }
+    for row in wms["receipt"].values():
+        claim = wms["product"].get(row["product"], {"code": ""})["code"], row["purchase"]
+        if claim in found:
+            found[claim] -= row["quantity"]
+    return {sku for (sku, _), quantity in found.items() if quantity > 0}
+
+
+def _bills(erp: Rows) -> dict[str, dict[str, int]]:
+    """Kit → component → how many of it."""
+    codes, bills = {key: row["code"] for key, row in erp["item"].items()}, defaultdict[str, dict[str, int]](dict)
+    for row in erp["kit"].values():
+        if row["item"] in codes and row["part"] in codes:
+            bill, part = bills[codes[row["item"]]], codes[row["part"]]
+            bill[part] = bill.get(part, 0) + row["quantity"]
+    return bills
 
 
 def _alone(erp: Rows, wms: Rows, sku: str, today: int, owners: Owners) -> dict[int, int]:

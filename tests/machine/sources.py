@@ -117,11 +117,15 @@ class Truth:
         self.rows.append(rows)
 
     def at(self, offset: int) -> Rows | None:
-        return self.rows[bisect_right(self.offsets, offset) - 1]
+        return self.rows[self.changes(offset) - 1]
 
     def ever(self, offset: int) -> bool:
         """Whether a reader up to there has had the rows whole at some time."""
-        return any(rows is not None for rows in self.rows[: bisect_right(self.offsets, offset)])
+        return any(rows is not None for rows in self.rows[: self.changes(offset)])
+
+    def changes(self, offset: int) -> int:
+        """How many a reader up to there has seen; heartbeats are none."""
+        return bisect_right(self.offsets, offset)
 
 
 def _json(value: Any) -> bytes:

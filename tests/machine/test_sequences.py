@@ -9,7 +9,7 @@ import pytest
 from tests.machine.business import KIT, OF_KIT
 from tests.machine.chain import OWNERS
 from tests.machine.machine import ChainMachine
-from tests.machine.test_counterexamples import CART, LINE, judged, promises
+from tests.machine.test_counterexamples import BIN, CART, LINE, PRODUCT, judged, promises
 
 KIT_OF_A, KIT_OF_C = (KIT, 1, 1), (KIT, 1, 0)
 """Rows of the bill of "K": two of A, or one of C in its place."""
@@ -64,6 +64,15 @@ def play_a_lane_forgets_what_it_had_opened(m: ChainMachine) -> None:
     m.chain.databases["erp"].missed([("delete", "kit", 1, {})])
     m.lose_state("erp", True)
     m.rest()
+
+
+def play_a_lane_has_read_again_all_but_a_heartbeat(m: ChainMachine) -> None:
+    """It stands before an open transaction that had not come when the former state took the heartbeat up."""
+    m.transaction("wms", [(PRODUCT, 1, 0), (BIN, 1, 2)])
+    m.rest()
+    m.truncate(False, False, False)
+    m.lose_state("wms", False, 0, 20)
+    assert promises(m, "B")[-1].network.available_now > promises(m, "B")[-2].network.available_now
 
 
 SEQUENCES: dict[str, Callable[[ChainMachine], None]] = {
