@@ -363,7 +363,10 @@ class _Unit:
 
     def settle(self) -> None:
         """Write every touched order and owe what changed; progress last, behind what it covers."""
+        walks = self.state.get(WALK_KEY) is not None
         for order_id, order in self._orders.items():
+            if walks:  # and has not come here, perhaps
+                self._sweep(order)
             self._settle_order(order_id, order)
         self.owed.update(dict.fromkeys(self._progress))
 
@@ -457,8 +460,6 @@ class _Unit:
             stored = self.state.get(order_key(order_id))
             self.bytes += len(stored or b"")
             order = self._orders[order_id] = OrderState() if stored is None else parse_order(stored)
-            if self.state.get(WALK_KEY) is not None:  # which has not come here, perhaps
-                self._sweep(order)
         return order
 
     def _sweep(self, order: OrderState) -> None:

@@ -331,6 +331,19 @@ def test_what_a_source_has_not_restated_is_not_sent_for_the_sake_of_another() ->
     assert [(len(order.lines), order.execution_status) for order in orders] == [(1, "unknown"), (0, "picking")]
 
 
+def test_an_order_that_a_restatement_changes_is_sent_without_what_it_left_out() -> None:
+    """Also when the unit that hears of the end of the restatement is the one that brings the order."""
+    scene = Scene()
+    scene.tell("erp", header(number="1"), line("SO-1-1", ordered="1"))
+    scene.epoch = 2
+    scene.say("erp", header(number="2"), line("SO-1-2", ordered="1"))
+    scene.progress("erp", restated_since=version_of(2, 0))
+    scene.run()
+    sent = [one.output.value for one in scene.runtime.durable.sent if one.output.topic == "order.v1"]
+    orders = [CODEC.decode("order.v1", value) for value in sent if value is not None]
+    assert [[one.line_id for one in order.lines] for order in orders] == [["SO-1-1"], ["SO-1-2"]]
+
+
 def test_a_restatement_of_the_same_sends_nothing() -> None:
     scene = Scene()
     scene.tell("erp", header(number="1"), line(ordered="1"))
