@@ -63,6 +63,8 @@ class Judge:
     last_unit: dict[str, Unit] = field(default_factory=dict)
     furthest: dict[str, int] = field(default_factory=lambda: {"erp": 0, "wms": 0})
     """Offset up to which a lane has ever been."""
+    since: dict[str, set[int]] = field(default_factory=lambda: {"erp": set(), "wms": set()})
+    """Offsets at which a lane has stood since it last was in the past."""
     owners: dict[int, model.Owners] = field(default_factory=dict)
     """By partition: as its process of inventory knows them."""
     owners_before: dict[int, model.Owners] = field(default_factory=dict)
@@ -93,6 +95,7 @@ class Judge:
             history = truth.changes(mark.offset) < truth.changes(self.furthest[source])
             unit = Unit(mark.offset, memo, source in self.disturbed, restates, history)
             self.furthest[source] = max(self.furthest[source], mark.offset)
+            self.since[source] = set() if history else self.since[source] | {mark.offset}
             if truth.ever(unit.offset):
                 self.complete.add(source)
             self.units[source][version_of(marker.epoch, marker.unit)] = self.last_unit[source] = unit
@@ -128,7 +131,11 @@ class Judge:
         if before is not None and before.complete and atp.network.available_now > _lowest(before.network, today):
             for source, version in atp.source_versions.items():
                 unit = self.units[source].get(version)
-                if unit is not None and unit.history and self.last_unit[source].history:
+                if (
+                    unit is not None
+                    and unit.history
+                    and self._past(source, atp, self.owners.get(partition, model.Owners()))
+                ):
                     self.wrong.append(f"{atp.sku}: {atp.network.available_now} leaves from the past of {source}: {atp}")
         stored = self.settled(partition, b"p" + atp.sku.encode())
         if stored is None or atp.uncertain or (atp.kit is not None and atp.kit.components):
@@ -155,6 +162,21 @@ class Judge:
             places = [model.stock(wms, atp.sku, each) for each in owners]
             if stock_of(position) not in places:
                 self.wrong.append(f"{atp.sku}: the rows have {places} on hand: {position}")
+
+    def _past(self, source: str, atp: Atp, owners: model.Owners) -> bool:
+        """A source's rows have not been such, that so much could be promised, since its lane was in the past."""
+        if not self.since[source]:
+            return True
+        rows = {each: self.rows_at(each, atp.source_versions.get(each, 0)) for each in self.databases}
+        since = [self.databases[source].truth.at(offset) for offset in self.since[source]]
+        other = next(found for each, found in rows.items() if each != source)
+        if other is None or None in since or (atp.kit is not None and atp.kit.components):
+            return False  # nothing exact can be said
+        day = (atp.network.steps[0].date - DAY_ZERO).days
+        return atp.network.available_now > max(
+            model.promise({**erp, "kit": {}}, wms, atp.sku, day, owners)
+            for erp, wms in ((each, other) if source == "erp" else (other, each) for each in since if each is not None)
+        )
 
     def _order(self, order: Order) -> None:
         if not order.complete:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from sinks.core.answer import Outcome
+from streams.core.lane.stage import TICK_US
 from streams.core.log.control import Action
 from tests.machine.business import START, Code, changes_of
 from tests.machine.chain import OWNERS, SECOND_US, SKUS, Chain
@@ -97,7 +98,8 @@ class ChainMachine(RuleBasedStateMachine):
             self.chain.judge.last_unit,
             self.chain.judge.told,
         )
-        held = source in last and any(table.held_until_us for table in last[source].memo.tables.values())
+        memo = last[source].memo if source in last else None
+        held = memo is not None and any(t.held_until_us > memo.passed_us + TICK_US for t in memo.tables.values())
         before = {sku: atp.network.available_now for sku, atp in told.items() if atp.complete}
         process.skew_us += seconds * SECOND_US
         process.tick()

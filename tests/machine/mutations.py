@@ -153,9 +153,15 @@ def time_that_passed(patch: Patch) -> None:
 
 def past_of_the_log(patch: Patch) -> None:
     """A lane that begins anew promises by rows as they once were."""
+    lacks = snapshots._lacks
+    patch.setattr(snapshots, "_lacks", lambda memo: lacks(replace(memo, history_until=0)))
+
+
+def what_was_put_off(patch: Patch) -> None:
+    """A hold is over when its cause is, though what it was about has not left yet."""
     hold = snapshots.holding
     for module in (stage, render):
-        patch.setattr(module, "holding", lambda memo: hold(replace(memo, history_until=0)))
+        patch.setattr(module, "holding", lambda memo: hold(replace(memo, held=False)))
 
 
 GUARDS: dict[str, Callable[[Patch], None]] = {
@@ -175,4 +181,5 @@ GUARDS: dict[str, Callable[[Patch], None]] = {
     "change of owners": change_of_owners,
     "time that passed": time_that_passed,
     "past of the log": past_of_the_log,
+    "what was put off": what_was_put_off,
 }

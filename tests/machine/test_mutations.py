@@ -12,7 +12,7 @@ from streams.core.log.resend import Mark
 from tests.machine.mutations import GUARDS
 from tests.machine.run import live
 from tests.machine.test_counterexamples import PLAYS, judged, played
-from tests.machine.test_sequences import SEQUENCES
+from tests.machine.test_sequences import BEGINS, SEQUENCES
 
 LIVES = 150
 RED = (AssertionError, Fatal)
@@ -35,7 +35,7 @@ def test_the_machine_notices_a_broken_guard(guard: str, monkeypatch: pytest.Monk
     GUARDS[guard](monkeypatch)
     sequences = (
         *(partial(played, number) for number in PLAYS),
-        *(partial(judged, play) for play in SEQUENCES.values()),
+        *(partial(judged, play, **BEGINS.get(name, {})) for name, play in SEQUENCES.items()),
     )
     if not any(noticed_by(play) for play in sequences):
         with pytest.raises(RED):

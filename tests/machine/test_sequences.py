@@ -9,12 +9,14 @@ import pytest
 from tests.machine.business import KIT, OF_KIT
 from tests.machine.chain import OWNERS
 from tests.machine.machine import ChainMachine
-from tests.machine.test_counterexamples import BIN, CART, LINE, PRODUCT, judged, promises
+from tests.machine.test_counterexamples import BIN, CART, ITEM, LINE, PRODUCT, SALE, judged, promises
 
 KIT_OF_A, KIT_OF_C = (KIT, 1, 1), (KIT, 1, 0)
 """Rows of the bill of "K": two of A, or one of C in its place."""
 RENAMED = 6
 """An item is called "D"."""
+MOVED = 15
+"""An order line becomes another one."""
 
 
 def play_a_kit_is_ordered_and_made_of_something_else(m: ChainMachine) -> None:
@@ -49,6 +51,12 @@ def play_a_clock_is_set_while_truncated_rows_are_awaited(m: ChainMachine) -> Non
         m.truncate(True, True, False, seconds)
 
 
+def play_a_hold_ends_while_the_clock_is_set(m: ChainMachine) -> None:
+    m.rest()
+    for _ in range(2):
+        m.truncate(True, False, False, 400)
+
+
 def play_a_clock_is_set_back_while_the_past_is_read_again(m: ChainMachine) -> None:
     for how in (2, 3, 9):
         m.transaction("erp", [(LINE, key, how) for key in (1, 2, 3, 4, 5, 6)])
@@ -75,11 +83,29 @@ def play_a_lane_has_read_again_all_but_a_heartbeat(m: ChainMachine) -> None:
     assert promises(m, "B")[-1].network.available_now > promises(m, "B")[-2].network.available_now
 
 
+def play_what_ends_the_past_is_put_off(m: ChainMachine) -> None:
+    """The last transaction that is read again is a large one: it has lowered what the others leave."""
+    m.large_transaction("wms", [(BIN, 1, 0), (BIN, 2, 0), (BIN, 3, 0)])
+    m.lose_state("wms", False, 0, 20)
+
+
+def play_an_order_is_changed_in_the_unit_that_withdraws(m: ChainMachine) -> None:
+    """Of what a lane that lost its state says again, an order is changed, that had lost a line it has again."""
+    m.transaction("erp", [(SALE, 1, 1), (SALE, 1, 0)])
+    m.large_transaction("erp", [(ITEM, 1, 0), (SALE, 1, 0)], 0)
+    m.transaction("erp", [(MOVED, 1, 0)])
+    m.lose_state("erp", False, 0, 20)
+
+
 SEQUENCES: dict[str, Callable[[ChainMachine], None]] = {
     name[5:]: play for name, play in list(globals().items()) if name.startswith("play_")
+}
+BEGINS: dict[str, dict[str, bool]] = {
+    "what_ends_the_past_is_put_off": {"slices": True},
+    "an_order_is_changed_in_the_unit_that_withdraws": {"slices": True},
 }
 
 
 @pytest.mark.parametrize("name", SEQUENCES)
 def test_the_chain_is_right_when(name: str) -> None:
-    judged(SEQUENCES[name])
+    judged(SEQUENCES[name], **BEGINS.get(name, {}))

@@ -206,7 +206,7 @@ def require_snapshot(fold: Fold, why: str) -> None:
 
 def holding(memo: Memo) -> bool:
     """Only decreases may leave: something that could lower a promise is outstanding."""
-    return not memo.complete or memo.restating is not None or _lacks(memo)
+    return not memo.complete or memo.restating is not None or _lacks(memo) or memo.held
 
 
 def says_nothing(memo: Memo) -> bool:
@@ -244,6 +244,11 @@ def uncertain(memo: Memo) -> bool:
         or any(table.parked for table in memo.tables.values())
         or any(part.startswith(SAFETY_FILES) for absence in memo.absent.values() for part in absence.parts)
     )
+
+
+def hold_on(memo: Memo, put_off: bool) -> None:
+    """Of what stands in the list `q` receivers know no more than when it was outstanding."""
+    memo.held = (memo.complete and _lacks(memo)) or (memo.held and put_off)
 
 
 def end_holds(memo: Memo, limit_us: int) -> None:

@@ -236,6 +236,8 @@ class Memo(msgspec.Struct, array_like=True):
     """By table."""
     comparing: bool = False
     """Everything was told again: what exception.v1 has open is to be compared with what is open here."""
+    held: bool = False
+    """Increases waited for something; they wait on until what was put off meanwhile has left."""
 
     def read(self) -> frozenset[str] | None:
         """While rows are only stored: the tables that have been read, so that a row which joins no other is evaluated

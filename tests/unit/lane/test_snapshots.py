@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from streams.core.lane import worklists
+from streams.core.lane import owed, worklists
 from streams.core.lane.fold import Fold
 from streams.core.lane.state import dump_memo, load_memo
 from streams.core.lane.touched import Entry
@@ -324,6 +324,32 @@ def test_a_state_that_begins_anew_holds_increases_until_history_is_in(lane: Lane
     lane.runtime.run()
     assert progress_of(lane) == (True, False, False)
     assert lane.received().quantities()[("A", "*", "demand", "SO-1")] == Decimal(3)
+
+
+def test_a_hold_is_over_when_what_was_put_off_meanwhile_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted from the past, B could be promised; the demand that it has now has left its unit for the list `q`."""
+    monkeypatch.setattr(owed, "OWED_BYTES", 1)
+    lane = Lane()
+    lane.start({"toy.demand": [demand_row(1, "A", "1"), demand_row(2, "B", "1")]})
+    lane.log.transaction(("u", "toy.demand", demand_row(1, "A", "9")), ("u", "toy.demand", demand_row(2, "B", "9")))
+    lane.run()
+    lane.runtime.durable.changelog.clear()
+    lane.runtime.restart()
+    inputs = lane.runtime.durable.inputs
+    last = [inputs.pop() for _ in range(4)]
+    assert progress_after_run(lane) == (True, True, False)
+    heard = len(lane.received().history)
+    inputs.extend(reversed(last))
+    assert progress_after_run(lane) == (True, False, False)
+    told = lane.received().history[heard:]
+    over = next(n for n, m in enumerate(told) if m.progress is not None and not m.progress.holding)
+    assert {m.sku for m in told[:over] if m.kind == "balances"} == {"A", "B"}
+
+
+def progress_after_run(lane: Lane) -> tuple[bool, bool, bool]:
+    lane.runtime.run()
+    lane.runtime.tick()
+    return progress_of(lane)
 
 
 def test_a_state_that_begins_anew_from_a_log_that_ends_within_a_transaction_comes_to_its_end(lane: Lane) -> None:
