@@ -77,6 +77,8 @@ class Book:
         """(since when, order): to be let go in time."""
         self._let_go: dict[int, VersionMap] = {}
         """By partition, orders that were let go, and the version told last."""
+        self._overwritten: dict[Key, None] = {}
+        """What a former owner wrote of them stands behind what we did."""
         self._absent: dict[int, set[Key]] = {}
         """By partition that has been read, items that were told and are not there, while they may be still to come."""
 
@@ -90,7 +92,8 @@ class Book:
         if not foreign and (gone := self._let_go.get(partition)) is not None and key[0] == ORDER:
             gone.discard(key[1])
         telling = self.tellings.setdefault(key, Telling(partition))
-        telling.recall(publication, self._settle_us, foreign=foreign)
+        if telling.recall(publication, self._settle_us, foreign=foreign):
+            self._overwritten[key] = None
         self._confirm_later(key, telling)
         if foreign:
             self._touch(key, now_us)
@@ -259,6 +262,18 @@ class Book:
             picked_up_us=waiting.since_us,
             sent_us=now_us,
         )
+
+    def claims(self, now_us: int) -> list[Publication]:
+        """Intents to be written at once, long before they are pushed perhaps: what was told last stands there again."""
+        overwritten, self._overwritten = self._overwritten, {}
+        made = []
+        for key in overwritten:
+            if (waiting := self.dirty.discard(key)) is None:
+                continue
+            if (intent := self.compose(key, waiting, now_us)) is not None:
+                made.append(intent)
+                self.dirty.put(key, waiting)
+        return made
 
     def acknowledged(self, publication: Publication, now_us: int) -> bool:
         """The channel took it; True when the key was parked before."""

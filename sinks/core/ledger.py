@@ -9,6 +9,8 @@ Rules
   after that request is acknowledged; until then the newest value is told once more, under a new id.
 * An intent found open at take-over, and any record that a former owner writes after it, is a request of unknown
   outcome.  Such a record is told by its worker, or by standing behind a newer one.
+* Compaction leaves a key's last record alone.  By an older one that stands last the next owner would use an id again:
+  so the next intent is written at once, and pushed when its turn comes.
 * A location that the promise no longer names is told as zero as long as the channel may hold something there.
 """
 
@@ -93,10 +95,11 @@ class Telling:
         self.resend_us = 0
         """When a person last ordered to tell it again."""
 
-    def recall(self, publication: Publication, settle_us: int, *, foreign: bool = False) -> None:
+    def recall(self, publication: Publication, settle_us: int, *, foreign: bool = False) -> bool:
         """Take in what stands in channel.publication.v1, oldest first.
 
         `foreign`: another worker wrote it after our take-over, so whatever it says, its request may land after ours.
+        True: it is older than what we wrote, and stands behind it.
         """
         stamp = stamp_of(publication)
         sent_us = publication.sent_us or 0
@@ -106,7 +109,7 @@ class Telling:
             self.renew = True
             if self.last is None or _order(stamp) > _order(self.last):
                 self.last, self.withdraws = stamp, publication.cause == WITHDRAWN
-            return
+            return foreign and _order(stamp) < _order(self.last)
         if publication.state is PublicationState.INTENT:
             self.doubt_us = self.in_doubt_us  # of an earlier intent without an outcome: its worker died
         self.last, self.attempts, self.open_us = stamp, publication.attempts, None
@@ -125,6 +128,7 @@ class Telling:
                 self.open_us, self.renew = sent_us, True
             case _:
                 self.doubt_us, self.renew = sent_us, True
+        return False
 
     def next_stamp(self, source_version: int, rule_version: int, step: int, withdraws: bool = False) -> Stamp:
         """The stamp, and so the id, under which this is told now."""

@@ -176,6 +176,7 @@ class Chain:
         """Time passes; everybody who lives notices."""
         self.now_us += seconds * SECOND_US
         self.shop.land()
+        self.shop.follow()
         for process in self.processes.values():
             process.tick()
 

@@ -67,7 +67,8 @@ class Judge:
     """Offsets at which a lane has stood since it last was in the past."""
     owners: dict[int, model.Owners] = field(default_factory=dict)
     """By partition: as its process of inventory knows them."""
-    owners_before: dict[int, model.Owners] = field(default_factory=dict)
+    owners_before: dict[int, set[model.Owners]] = field(default_factory=dict)
+    """Those by which its promises may still be made: not all of them have been made anew."""
     complete: set[str] = field(default_factory=set)
     """Sources whose rows a lane has had whole at some time."""
     told: dict[str, Atp] = field(default_factory=dict)
@@ -103,7 +104,12 @@ class Judge:
     def _rules(self, partition: int, marker: Marker) -> None:
         owners = self.by_fingerprint.get(marker.fingerprint or b"", self.owners.get(partition))
         if owners is not None and owners != self.owners.get(partition):
-            self.owners_before[partition] = self.owners.get(partition, owners)
+            before = (
+                self.owners_before.get(partition, set())
+                if self.settled(partition, RECOMPUTE_KEY) is not None
+                else set()
+            )
+            self.owners_before[partition] = before | {self.owners.get(partition, owners)}
             self.owners[partition] = owners
 
     def rows_at(self, source: str, version: int) -> model.Rows | None:
@@ -152,7 +158,7 @@ class Judge:
             self.checked += 1
             owners = {self.owners[partition]}
             if self.settled(partition, RECOMPUTE_KEY) is not None:
-                owners.add(self.owners_before[partition])
+                owners |= self.owners_before[partition]
             day = (today - DAY_ZERO).days
             expected = {model.promise({**erp, "kit": {}}, wms, atp.sku, day, each) for each in owners}
             stands = atp.network.available_now

@@ -128,6 +128,7 @@ class Worker:
                 self._complain(self.desk.order(told, self.clock()))
             else:
                 self.desk.book.recall(partition, told, self.clock(), foreign=foreign)
+        self._write(self.desk.book.claims(self.clock()))
 
     # -- telling
 
@@ -213,6 +214,11 @@ class Shop:
         else:
             worker.take(push, outcome)
         return push
+
+    def follow(self) -> None:
+        """Workers read, also while the channel takes nothing."""
+        for worker in self.workers:
+            worker.read()
 
     def land(self) -> bool:
         """Requests whose time has come; True: there were some."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from sinks.core.answer import Outcome
 from tests.machine.business import KIT, OF_KIT
 from tests.machine.chain import OWNERS
 from tests.machine.machine import ChainMachine
@@ -44,6 +45,15 @@ def play_a_place_changes_hands(m: ChainMachine) -> None:
         m.change_owners(owners, (1,))
         m.transaction("wms", [(1, 1, 7)])
         m.rest()
+
+
+def play_a_place_changes_hands_twice_at_once(m: ChainMachine) -> None:
+    """What was told by the rules before the last ones is owed again."""
+    m.change_owners(OWNERS[1])
+    m.compaction()
+    m.transaction_and_crash("lane-erp-0", 1, "before", "here", "erp", [(LINE, 1, 0)], True)
+    m.change_owners(OWNERS[0])
+    m.change_owners(OWNERS[2])
 
 
 def play_a_clock_is_set_while_truncated_rows_are_awaited(m: ChainMachine) -> None:
@@ -95,6 +105,17 @@ def play_an_order_is_changed_in_the_unit_that_withdraws(m: ChainMachine) -> None
     m.large_transaction("erp", [(ITEM, 1, 0), (SALE, 1, 0)], 0)
     m.transaction("erp", [(MOVED, 1, 0)])
     m.lose_state("erp", False, 0, 20)
+
+
+def play_a_dead_workers_answer_outlives_what_was_told_since(m: ChainMachine) -> None:
+    """Its record stands last when the topic is compacted; then an item goes that was told twice in one version."""
+    m.push(Outcome.ACCEPTED, dies=True, codes=[(PRODUCT, 1, 0), (PRODUCT, 1, 0)])
+    m.channel_workers("wake")
+    m.lose_log("wms", False)
+    m.compaction()
+    m.channel_workers("rebalance")
+    m.lose_log("erp", False)
+    m.rest()
 
 
 SEQUENCES: dict[str, Callable[[ChainMachine], None]] = {

@@ -153,6 +153,29 @@ def test_counterexample_29_a_former_owners_late_record_has_the_newest_told_again
     assert channel.holds["A"][0] == 6
 
 
+def test_a_former_owners_late_record_does_not_stay_the_last_of_its_key() -> None:
+    """Whoever knows no other would tell something else under an id that was used."""
+    shop, channel = worker(), ModelChannel()
+    shop.publish(atp("A", 5, 50))
+    former = shop.next_push()
+    assert former is not None
+    shop.restart()
+    shop.drain(channel, 60)
+    told = shop.publications[-1]
+    assert told.state is PublicationState.ACKNOWLEDGED
+    book = shop.desk.book
+    book.recall(0, former.items[0].publication, shop.now_us, foreign=True)
+    (claim,) = book.claims(shop.now_us)
+    assert (claim.state, claim.source_version, claim.sequence) == (PublicationState.INTENT, 5, told.sequence + 1)
+    assert book.claims(shop.now_us) == []
+    push = shop.next_push()
+    assert push is not None
+    assert push.items[0].publication.id == claim.id, "what was claimed is what is told"
+    shop.take(push, OK)
+    book.recall(0, push.items[0].publication, shop.now_us, foreign=True)
+    assert book.claims(shop.now_us) == [], "the same record stands well where it is"
+
+
 def test_one_rejected_item_is_found_and_parked_and_the_others_are_told() -> None:
     shop, channel = worker(batch_size=16), ModelChannel()
     for n in range(16):
