@@ -7,25 +7,21 @@ anywhere else.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from rocksdict import Cache
 
 from schemas.errors import EnvironmentFault
 from schemas.records import Bucket, ExceptionStatus
-from streams.agents.runtime.log_reader import LogReader
-from streams.agents.runtime.marker import Marker, Standing, changelog_topic
-from streams.agents.runtime.recovery import Recovery
+from streams.agents.runtime.marker import Standing
 from streams.agents.runtime.store import PartitionStore
 from streams.agents.runtime.view import UnitView
+from streams.connect.lane_store import stored_lane
 from streams.connect.live.rows import live_rows
 from streams.connect.preflight import Target
 from streams.core.lane.applied import Applied
@@ -41,7 +37,6 @@ from streams.core.mapping.text import compile_text
 from streams.core.ownership import Ownership
 from streams.core.unit import InputRecord
 
-CACHE_BYTES = 64 << 20
 SIGNAL = "shadow"
 ZERO = Decimal(0)
 _encode = msgspec.json.Encoder().encode
@@ -123,26 +118,23 @@ def shadow(
 ) -> Shadow:
     """Raises EnvironmentFault when the lane cannot be read, has settled nothing, or is being read anew."""
     name = mapping.source.name
-    with tempfile.TemporaryDirectory(prefix="onhand-shadow-") as directory:
-        store = PartitionStore(Path(directory) / "state", Cache(CACHE_BYTES))
-        try:
-            marker = _copy(bootstrap, f"lane-{name}", store)
-            memo = load_memo(marker.memo)
-            report = Shadow(name)
-            applied = memo.mapping if memo.preparing is None else memo.preparing.fingerprint
-            report.changed = applied != mapping.fingerprint
-            if memo.mapping == mapping.fingerprint:
-                return report
-            if not memo.complete or memo.snapshot is not None:
-                raise EnvironmentFault(f"source {name}: a snapshot of it runs: plan again when it is over")
-            before = said(store)
-            report.read_anew = needs_reading(mapping, memo)
-            tables = _rows(mapping, at, report.read_anew)
-            report.rows = switch(store, memo, mapping, text, tables)
-            compare_said(report, before, said(store), ownership)
+    with stored_lane(bootstrap, name) as (marker, store):
+        if marker is None or not marker.memo:
+            raise EnvironmentFault(f"lane-{name} has settled nothing yet: start it, then plan again")
+        memo = load_memo(marker.memo)
+        report = Shadow(name)
+        applied = memo.mapping if memo.preparing is None else memo.preparing.fingerprint
+        report.changed = applied != mapping.fingerprint
+        if memo.mapping == mapping.fingerprint:
             return report
-        finally:
-            store.close()
+        if not memo.complete or memo.snapshot is not None:
+            raise EnvironmentFault(f"source {name}: a snapshot of it runs: plan again when it is over")
+        before = said(store)
+        report.read_anew = needs_reading(mapping, memo)
+        tables = _rows(mapping, at, report.read_anew)
+        report.rows = switch(store, memo, mapping, text, tables)
+        compare_said(report, before, said(store), ownership)
+        return report
 
 
 def switch(
@@ -248,23 +240,6 @@ def _rows(
         return
     with live_rows(mapping, at()) as live:
         yield {table: live.chunks(table) for table in tables}
-
-
-def _copy(bootstrap: str, group: str, store: PartitionStore) -> Marker:
-    """The state of a lane, from its changelog.  Raises EnvironmentFault."""
-    topic, reader = changelog_topic(group), LogReader(bootstrap)
-    try:
-        low, end = reader.bounds(topic, 0)
-        with store.restoring(end - low) as apply:
-            recovery = Recovery(Standing(), apply)
-            for run in reader.runs(topic, 0, low, end):
-                recovery.feed(run)
-            marker = recovery.finish().marker
-    finally:
-        reader.close()
-    if marker is None or not marker.memo:
-        raise EnvironmentFault(f"{group} has settled nothing yet: start it, then plan again")
-    return marker
 
 
 def said(store: PartitionStore) -> Said:

@@ -23,7 +23,9 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from schemas.errors import EXIT_ENVIRONMENT, EXIT_FAIL_STOP
-from streams.agents.changelog import changelog_topic, read_partition
+from streams.agents.runtime.log_reader import LogReader
+from streams.agents.runtime.marker import Changes, Marker, Standing, changelog_topic
+from streams.agents.runtime.recovery import Recovery
 from tests.integration.runtime_stages import PARTITIONS, Position, Row, load_part, load_position, load_row, pack
 
 SESSION_S = 6
@@ -45,6 +47,32 @@ def wait_for(condition: Callable[[], bool], what: str, deadline_s: float) -> Non
         if time.monotonic() > end:
             raise AssertionError(f"waited {deadline_s:.0f} s in vain: {what}")
         time.sleep(0.05)
+
+
+def read_partition(bootstrap: str, topic: str, partition: int) -> tuple[Marker | None, dict[bytes, bytes]]:
+    """The last marker and the state it closes; (None, {}) when nothing was ever settled.
+
+    Shape: state key → value, without the runtime's keys.  The marker's `inputs[topic].offset` says up to where the
+    input is folded in.  Raises EnvironmentFault when the topic or the broker is missing.
+    """
+    state: dict[bytes, bytes] = {}
+
+    def settle(changes: Changes, standing: Standing) -> None:
+        for key, value in changes.items():
+            if value is None:
+                state.pop(key, None)
+            else:
+                state[key] = value
+
+    reader = LogReader(bootstrap)
+    try:
+        low, end = reader.bounds(topic, partition)
+        recovery = Recovery(Standing(), settle)
+        for run in reader.runs(topic, partition, low, end):
+            recovery.feed(run)
+        return recovery.finish().marker, state
+    finally:
+        reader.close()
 
 
 @dataclass

@@ -13,8 +13,8 @@ import pytest
 from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from streams.agents.changelog import changelog_topic
 from streams.agents.runtime.log_reader import LogReader
+from streams.agents.runtime.marker import changelog_topic
 from streams.agents.runtime.worker import MEMBER_FILE
 from tests.integration.runtime_harness import wait_for
 from tests.integration.runtime_stages import PARTITIONS

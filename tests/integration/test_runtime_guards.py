@@ -15,10 +15,9 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from schemas.errors import EXIT_FAIL_STOP, EXIT_OK
-from streams.agents.changelog import changelog_topic, read_partition
 from streams.agents.runtime.log_reader import LogReader, LogRecord
-from streams.agents.runtime.marker import WRITER_HEADER, Writer
-from tests.integration.runtime_harness import wait_for
+from streams.agents.runtime.marker import WRITER_HEADER, Writer, changelog_topic
+from tests.integration.runtime_harness import read_partition, wait_for
 from tests.integration.runtime_stages import PARTITIONS, PartSum, Position, load_position, pack
 from tests.stack import RunningStack
 

@@ -1,12 +1,11 @@
 """One lane's state, asked backwards: which balances, parts and rows there are about a sku or an order.
 
-The state is read whole from the changelog, as the audit does, and belongs to one unit; nothing of the running lane is
-touched.
+The state belongs to one unit.  What is about a sku stands together in it; the rows behind it do not, so that all rows
+are gone through, one at a time.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from schemas.errors import Fatal, InvalidInput
+from schemas.errors import InvalidInput
 from streams.core.lane.applied import TEXT
 from streams.core.lane.keys import (
     ZERO,
@@ -31,6 +30,7 @@ from streams.core.lane.sums import decode_sum
 from streams.core.mapping.mapping import CompiledMapping
 from streams.core.mapping.model import LookupKey, RowError
 from streams.core.mapping.text import compile_text
+from streams.core.unit import View
 
 _row_decoder = msgspec.msgpack.Decoder(RowRecord)
 _memo_decoder = msgspec.msgpack.Decoder(Memo)
@@ -92,37 +92,14 @@ class HeldRow:
         return reference_text(self.reference)
 
 
-class StateView:
-    """`streams.core.unit.View` over a state that nobody changes."""
-
-    size = 0
-
-    def __init__(self, pairs: Mapping[bytes, bytes]) -> None:
-        self._pairs = pairs
-        self._keys = sorted(pairs)
-
-    def get(self, key: bytes) -> bytes | None:
-        return self._pairs.get(key)
-
-    def put(self, key: bytes, value: bytes | None) -> None:
-        raise Fatal("a state that is explained is only read")
-
-    def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        keys = self._keys
-        at = bisect_left(keys, max(prefix, start))
-        while at < len(keys) and keys[at].startswith(prefix):
-            yield keys[at], self._pairs[keys[at]]
-            at += 1
-
-
 class LaneState:
     """What one lane has settled."""
 
-    def __init__(self, source: str, memo: bytes, pairs: Mapping[bytes, bytes], folder: CompiledMapping | None) -> None:
+    def __init__(self, source: str, memo: bytes, view: View, folder: CompiledMapping | None) -> None:
         """`folder` is the folder's mapping; the lane's own, when it has kept another, goes before."""
         self.source = source
         self.memo = _memo_decoder.decode(memo)
-        self._view = StateView(pairs)
+        self._view = view
         self.mapping = self._applied(folder)
         """None: the lane works by a mapping that is not to be had."""
         self._lookups: Lookups | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,22 @@ from typing import Any
 from schemas.codec import Codec
 from schemas.errors import InvalidInput
 from schemas.records import ExceptionRecord, ExceptionStatus
-from streams.agents.changelog import changelog_topic, read_partition
 from streams.agents.runtime.log_reader import LogReader
+from streams.agents.runtime.marker import changelog_topic
+from streams.agents.runtime.view import UnitView
 from streams.connect.explain.changes import Change, last_changes
 from streams.connect.explain.lane import HeldRow, LaneState
 from streams.connect.explain.topics import Canonical
 from streams.connect.folder import log_topic, source_names
 from streams.connect.lane_reading import PROGRESS_TOPIC, lane_group
+from streams.connect.lane_store import stored_lane
 from streams.core.lane.keys import ZERO
 from streams.core.mapping.mapping import CompiledMapping, load_mapping
 from streams.core.ownership import OWNERSHIP_FILE, Ownership, load_ownership
 
 EXCEPTION_TOPIC = "exception.v1"
+CACHE_BYTES = 8 << 20
+"""Of each lane: its rows are gone through once."""
 
 
 @dataclass
@@ -65,33 +69,27 @@ def world(kafka: str, codec: Codec, configs: Path, log_records: int) -> Iterator
     """Raises InvalidInput, EnvironmentFault."""
     names = source_names(configs)
     ownership = load_ownership(configs / OWNERSHIP_FILE)
-    log = LogReader(kafka)
-    try:
+    with closing(LogReader(kafka)) as log, ExitStack() as stack:
         canonical = Canonical(kafka, codec, log)
         made = World(canonical, ownership, [], {}, log, log_records)
         for name in names:
-            lane = _lane(kafka, name, configs / name, canonical)
-            if isinstance(lane, str):
-                made.silent[name] = lane
+            there = changelog_topic(lane_group(name)) in canonical.partitions
+            stored = stack.enter_context(stored_lane(kafka, name, CACHE_BYTES)) if there else None
+            if stored is None or stored.marker is None or not stored.marker.memo:
+                made.silent[name] = "its lane has settled nothing yet: `onhand source apply`, `onhand run source`"
                 continue
+            lane = LaneState(name, stored.marker.memo, UnitView(stored.store), _mapping(configs / name))
             made.lanes.append(lane)
             made.sources.append(_standing(lane, canonical))
         yield made
-    finally:
-        log.close()
 
 
-def _lane(kafka: str, name: str, folder: Path, canonical: Canonical) -> LaneState | str:
-    topic = changelog_topic(lane_group(name))
-    marker, pairs = read_partition(kafka, topic, 0) if topic in canonical.partitions else (None, {})
-    if marker is None:
-        return "its lane has settled nothing yet: `onhand source apply`, `onhand run source`"
-    folders: CompiledMapping | None = None
+def _mapping(folder: Path) -> CompiledMapping | None:
+    """The folder's; None: it is in the middle of being edited, and the lane has kept what it works by."""
     try:
-        folders = load_mapping(folder)
+        return load_mapping(folder)
     except InvalidInput:
-        pass  # in the middle of being edited: the lane has kept what it works by
-    return LaneState(name, marker.memo, pairs, folders)
+        return None
 
 
 def _standing(lane: LaneState, canonical: Canonical) -> dict[str, Any]:

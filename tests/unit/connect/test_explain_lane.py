@@ -68,7 +68,7 @@ class Lane:
 
     def state(self, folder: CompiledMapping | None) -> LaneState:
         self._work()
-        return LaneState("wms", self.runtime.marker.memo or b"", self.runtime.state(), folder)
+        return LaneState("wms", self.runtime.marker.memo or b"", self.runtime.view, folder)
 
 
 def test_every_balance_of_a_sku_with_its_rows_and_what_they_joined() -> None:
