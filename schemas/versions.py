@@ -25,11 +25,6 @@ def epoch_of(version: int) -> int:
     return version >> UNIT_BITS
 
 
-def unit_of(version: int) -> int:
-    """The unit's number within a version."""
-    return version & MAX_UNIT
-
-
 def next_epoch(seen: int, now_us: int) -> int:
     """The epoch of a new owner: above `seen` (the greatest in changelog and outputs) and not below the clock."""
     return max(seen + 1, now_us // 1_000_000 - EPOCH_ZERO_S)

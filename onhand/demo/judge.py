@@ -24,8 +24,6 @@ from onhand.demo.mistakes import History, Mistake, Telling
 from onhand.demo.shop import ShadowShop, ShelfTag, Shop
 from onhand.demo.truth import read_facts
 
-OUTCOMES = ("right", "oversold", "wrongly_refused")
-
 
 @dataclass
 class Verdicts:

@@ -106,10 +106,6 @@ class ConnectClient:
         """Class → version of every connector plugin."""
         return {plugin["class"]: plugin.get("version", "") for plugin in self._call("GET", "/connector-plugins")}
 
-    def plugin_keys(self, connector_class: str) -> set[str]:
-        """Names of the configuration keys the plugin defines (incomplete: docs/connectors.md, E15)."""
-        return {key["name"] for key in self._call("GET", f"/connector-plugins/{connector_class}/config")}
-
     def validate(self, name: str, config: Mapping[str, str]) -> list[ConfigProblem]:
         """The connector's own validation; it really connects to the database."""
         answer = self._call(

@@ -63,12 +63,6 @@ def mapped_of(outputs: list[OutputRow], reference: bytes) -> Mapped:
     return mapped(Evaluation(tuple(outputs), (), ()), reference)
 
 
-def said_of(outputs: list[OutputRow], reference: bytes) -> Said:
-    """From what the database computed.  Raises RowError."""
-    made = mapped_of(outputs, reference)
-    return said_by(made.postings, made.parts, reference)
-
-
 def columns_of(kind: bytes, value: bytes) -> Columns:
     """The columns of a part, from the state."""
     if kind == b"b":

@@ -153,8 +153,3 @@ def lookup_tag(lookup: Lookup) -> bytes:
     if lookup.many:
         more = (*more, "many")
     return zlib.crc32("\0".join((lookup.table, *lookup.columns, *more)).encode()).to_bytes(TAG_BYTES, "big")
-
-
-def lookup_name_length(name: bytes) -> int:
-    """Length of the lookup name at the beginning of `name`."""
-    return TAG_BYTES + 2 + int.from_bytes(name[TAG_BYTES : TAG_BYTES + 2], "big")
