@@ -329,9 +329,9 @@ class LaneStage:
         changed, put_off = fold.dirty.leave(fold.state, later=memo.owing or blocked(memo))
         memo.owing = memo.owing or put_off
         before = HoldOwed(memo.covered, memo.covered_offset, memo.covered_us)
-        put_off = bool(memo.owing or memo.sweeping or memo.reasserting or blocked(memo))
-        hold_on(memo, put_off)
-        if not (says_nothing(memo) or put_off):
+        unsaid = bool(memo.owing or memo.sweeping or memo.reasserting or blocked(memo))
+        hold_on(memo, unsaid)
+        if not (says_nothing(memo) or unsaid):
             memo.covered, memo.covered_offset, memo.covered_us = memo.reached, memo.offset, memo.reached_us
         self._closed.extend(fold.faults.closed)
         statement = (memo.complete, holding(memo), uncertain(memo), memo.restated_since, first_sending(memo))
