@@ -15,7 +15,7 @@ from schemas.registry import connected_codec
 from streams.connect.explain.order import explain_order
 from streams.connect.explain.sku import explain_sku
 from streams.connect.explain.world import world
-from streams.core.mapping.files import MOMENTS
+from streams.core.mapping.files import MOMENT_COLUMNS
 
 _rows_option = click.option(
     "--rows", type=click.IntRange(min=0), default=40, show_default=True, help="Show at most; --json has all."
@@ -104,7 +104,7 @@ def _attribute(one: dict[str, Any]) -> str | None:
 
 def _said(name: str, value: str | None) -> str | None:
     """Epoch microseconds as an instant."""
-    return instant(int(value)) if name in MOMENTS and value is not None else value
+    return instant(int(value)) if name in MOMENT_COLUMNS and value is not None else value
 
 
 def _why(one: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from schemas.errors import EXIT_DIFFERENCES, EXIT_OK, InvalidInput
 from streams.connect.live.rows import LIMITS, live_rows
 from streams.connect.live.trial import try_mapping
 from streams.connect.preflight import target
-from streams.core.mapping.files import MOMENTS
+from streams.core.mapping.files import MOMENT_COLUMNS
 from streams.core.mapping.mapping import CompiledMapping, compile_mapping, load_mapping
 
 _SECTIONS = (
@@ -124,7 +124,7 @@ def _show(document: dict[str, Any]) -> None:
 
 
 def _value(name: str, value: Any) -> Any:
-    return instant(int(value)) if name in MOMENTS and value is not None else value
+    return instant(int(value)) if name in MOMENT_COLUMNS and value is not None else value
 
 
 def _text(value: Any) -> str:

@@ -110,7 +110,9 @@ FILE_KINDS = {
         ),
     )
 }
-MOMENTS = frozenset(name for kind in FILE_KINDS.values() for name, rule in kind.columns.items() if rule is Rule.MOMENT)
+MOMENT_COLUMNS = frozenset(
+    name for kind in FILE_KINDS.values() for name, rule in kind.columns.items() if rule is Rule.MOMENT
+)
 """Columns whose values are epoch microseconds, as text."""
 _LATER = {"crosswalk": "crosswalks"}
 
