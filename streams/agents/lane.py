@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,11 @@ from streams.agents.runtime.tuning import Tuning
 from streams.agents.runtime.worker import StageWorker
 from streams.core.lane.applied import Applied
 from streams.core.lane.stage import LaneStage
+
+
+def stage_factory(source: str, applied: Applied, codec: Codec, kafka: str) -> Callable[[], LaneStage]:
+    """A stage for each take-over; what an earlier owner began to read of exception.v1 is not this one's."""
+    return lambda: LaneStage(source, applied, codec.encode, on_topic=OpenExceptions(source, codec, kafka))
 
 
 class LaneWorker:
@@ -30,12 +36,11 @@ class LaneWorker:
     ) -> None:
         """Raises InvalidInput and EnvironmentFault as `StageWorker` does."""
         self._stages: list[LaneStage] = []
-        on_topic = OpenExceptions(source, codec, kafka)
+        make = stage_factory(source, applied, codec, kafka)
 
         def stage() -> LaneStage:
-            built = LaneStage(source, applied, codec.encode, on_topic=on_topic)
-            self._stages = [built]
-            return built
+            self._stages = [make()]
+            return self._stages[0]
 
         self._worker = StageWorker(
             stage,

@@ -14,11 +14,10 @@ from streams.core.lane.render import EXCEPTION_TOPIC
 
 
 class OpenExceptions:
-    """Implements `streams.core.lane.told.OpenOnTopic`; each reading begins when it is first asked for."""
+    """Implements `streams.core.lane.told.OpenOnTopic` for one owner; each reading begins when it is first asked for."""
 
     def __init__(self, source: str, codec: Codec, kafka: str) -> None:
         self._prefix, self._codec, self._kafka = f"{STAGE}/{source}/", codec, kafka
-        self._desk = TopicDesk(kafka)
         self._threads = ThreadPoolExecutor(1, thread_name_prefix=EXCEPTION_TOPIC)
         self._reading: Future[set[str]] | None = None
 
@@ -32,7 +31,7 @@ class OpenExceptions:
         return read.result()
 
     def _read(self) -> set[str]:
-        if self._desk.describe(EXCEPTION_TOPIC) is None:
+        if TopicDesk(self._kafka).describe(EXCEPTION_TOPIC) is None:
             return set()
         found: set[str] = set()
         reader = LogReader(self._kafka)
