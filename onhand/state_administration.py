@@ -56,9 +56,12 @@ class StateAdministration:
         """Delete a stage's state: its changelog, and with it what its local stores are copies of; False: there was
         none.  Raises InvalidInput when the stage runs, EnvironmentFault when Kafka or the registry does not answer."""
         self._require_down([group])
-        if group in STAGES:  # a lane compares, when it is whole again
-            self._close_exceptions([group], connected_codec(self._settings.registry_url))
-        return self._delete([changelog_topic(group)])
+        if group not in STAGES:  # a lane compares, when it is whole again
+            return self._delete([changelog_topic(group)])
+        codec = connected_codec(self._settings.registry_url)
+        there = self._delete([changelog_topic(group)])
+        self._close_exceptions([group], codec)  # only now: a state that is still there would not open them again
+        return there
 
     def grow(self, partitions: int, report: Report) -> None:
         """Give every topic of P partitions this many, more than now.
@@ -78,8 +81,9 @@ class StateAdministration:
             self._move_publications(now[KEPT], partitions, codec, report)
         old = [name for name, count in now.items() if name != KEPT and count < partitions]
         if old:
+            self._delete([changelog_topic(stage) for stage in STAGES])
             self._close_exceptions(STAGES, codec)
-            self._delete([*old, *map(changelog_topic, STAGES)])
+            self._delete(old)  # last: without them a second time would not come here
             report(f"deleted: {', '.join(old)}, and the states of {' and '.join(STAGES)}")
         changes = administration.apply(
             kafka=settings.kafka,

@@ -8,6 +8,7 @@ import pytest
 
 from onhand.state_administration import StateAdministration
 from schemas import administration
+from schemas.errors import EnvironmentFault
 from schemas.records import ExceptionRecord, ExceptionStatus
 from schemas.registry import connected_codec
 from sinks.workers.tools import newest_exceptions, write_exceptions
@@ -16,7 +17,13 @@ from tests.stack import RunningStack
 pytestmark = pytest.mark.integration
 
 
-def test_what_a_deleted_state_had_found_is_closed_and_nothing_else(stack: RunningStack) -> None:
+def refuse(*_: object) -> bool:
+    raise EnvironmentFault("refused")
+
+
+def test_what_a_deleted_state_had_found_is_closed_and_nothing_else(
+    stack: RunningStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = stack.settings()
     administration.apply(kafka=settings.kafka, registry_url=settings.registry_url, partitions=settings.partitions)
     codec = connected_codec(settings.registry_url)
@@ -44,6 +51,11 @@ def test_what_a_deleted_state_had_found_is_closed_and_nothing_else(stack: Runnin
         return {r.stage for r in found.values() if newest[r.id].status is ExceptionStatus.OPEN}
 
     assert still_open() == {"inventory", "orders", "lane"}
+    with monkeypatch.context() as refused:
+        refused.setattr(StateAdministration, "_delete", refuse)
+        with pytest.raises(EnvironmentFault, match="refused"):
+            StateAdministration(settings).reset("inventory")
+    assert still_open() == {"inventory", "orders", "lane"}, "the state that found it is still there"
     StateAdministration(settings).reset("inventory")
     assert still_open() == {"orders", "lane"}
     closed = newest_exceptions(settings.kafka, codec)[found["inventory", "oversell"].id]
