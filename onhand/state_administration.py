@@ -18,8 +18,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported
     ResourceType,
 )
 
+from onhand.clock import clock_us
 from onhand.publications import PATIENCE_S, copy_publications
-from onhand.run.channel import clock_us
 from onhand.settings import Settings
 from schemas import administration
 from schemas.catalogue import catalogue

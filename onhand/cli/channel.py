@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from onhand.cli.output import json_option, show_json, show_rows
+from onhand.clock import clock_us
 from onhand.health import ask_health
-from onhand.run.channel import clock_us
 from onhand.settings import Settings, load_settings
 from schemas.codec import Codec
 from schemas.errors import InvalidInput

@@ -10,7 +10,7 @@ import msgspec
 
 from onhand.cli.channel import target_of
 from onhand.cli.output import json_option, show_json, show_rows
-from onhand.run.channel import clock_us
+from onhand.clock import clock_us
 from onhand.settings import Settings, load_settings
 from schemas.codec import Codec
 from schemas.errors import InvalidInput

@@ -13,7 +13,7 @@ import click
 import requests
 
 from onhand.cli.output import json_option, show_json, show_rows
-from onhand.run.channel import clock_us
+from onhand.clock import clock_us
 from onhand.settings import Settings, load_settings
 from schemas.errors import InvalidInput
 from sinks.clickhouse.database import CHDB, DEFAULT_DATABASE, ClickHouse, open_clickhouse

@@ -13,8 +13,8 @@ from types import FrameType
 import click
 
 from onhand.cli.output import console, json_option, show_json
+from onhand.clock import clock_us
 from onhand.health import ask_health
-from onhand.run.channel import clock_us
 from onhand.settings import Settings, load_settings
 from onhand.stack.component import port_answers
 from onhand.stack.local import COMPONENTS, LocalStack, configured_processes

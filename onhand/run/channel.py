@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from pathlib import Path
 
+from onhand.clock import clock_us
 from onhand.collector import collect_seldom
 from onhand.health import serve_health
 from onhand.metrics.catalogue import Kind
@@ -75,8 +75,3 @@ def stop_on_signal() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return stop
-
-
-def clock_us() -> int:
-    """Epoch microseconds UTC."""
-    return time.time_ns() // 1000

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from onhand.clock import clock_us
 from onhand.health import serve_health
 from onhand.metrics.catalogue import Kind
-from onhand.run.channel import clock_us, stop_on_signal
+from onhand.run.channel import stop_on_signal
 from onhand.settings import Settings
 from schemas.registry import connected_codec
 from sinks.clickhouse.database import open_clickhouse

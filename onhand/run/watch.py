@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from onhand.clock import clock_us
 from onhand.health import HOST, Page, json_page, serve_health
 from onhand.metrics.catalogue import Kind
-from onhand.run.channel import clock_us, stop_on_signal
+from onhand.run.channel import stop_on_signal
 from onhand.settings import Settings
 from onhand.watch.watch import Watch
 from schemas.registry import connected_codec
