@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from schemas.errors import InvalidInput
+from schemas.yaml_file import parse_yaml, said_of
 
 NETWORK = "*"
 """The location that stands for all of them together."""
@@ -166,12 +167,7 @@ class Rule(Part):
 
 def parse_rule(text: str, file: str) -> Rule:
     """Raises InvalidInput with every error at once, each with file and line."""
-    try:
-        document = yaml.safe_load(text)
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InvalidInput(f"{file}:{line}: not YAML: {error.problem}") from None
+    root, document = parse_yaml(text, file)
     if not isinstance(document, dict):
         raise InvalidInput(f"{file}:1: expected the keys of a channel (name, adapter, url, secret, …)")
     problems = []
@@ -180,9 +176,7 @@ def parse_rule(text: str, file: str) -> Rule:
         rule = Rule.model_validate(document)
     except ValidationError as error:
         for problem in error.errors():
-            where = ".".join(map(str, problem["loc"]))
-            what = problem["msg"].removeprefix("Value error, ")
-            problems.append(f"{file}:{_line_of(root, problem['loc'])}: {where}: {what}")
+            problems.append(f"{file}:{_line_of(root, problem['loc'])}: {said_of(dict(problem), Rule)}")
     stem = Path(file).stem
     if document.get("name", stem) != stem:
         problems.append(f"{file}:{_line_of(root, ('name',))}: name: must be {stem!r}, as the file is called")

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from schemas.errors import InvalidInput
+from schemas.yaml_file import parse_yaml
 
 CONNECTOR_FILE = "connector.json"
 SOURCE_FILE = "source.yaml"
@@ -111,12 +110,12 @@ def _description(folder: Path, wrong: list[str]) -> dict[str, str]:
     if NAME.fullmatch(folder.name) is None:
         wrong.append(f"{folder.name}: a source is named by small letters, digits, _ and -, from a letter, at most 48")
     try:
-        document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document: Any = parse_yaml(path.read_text(encoding="utf-8"), place)[1]
     except OSError as error:
         wrong.append(f"{place}: {error.strerror}; a source needs this file")
         return {}
-    except yaml.YAMLError as error:
-        wrong.append(f"{place}: not YAML: {error}")
+    except InvalidInput as error:
+        wrong.append(str(error))
         return {}
     if not isinstance(document, dict):
         wrong.append(f"{place}: must be a mapping with name, kind and schema")
@@ -148,7 +147,7 @@ def _configuration(
     try:
         document = json.loads(text, object_pairs_hook=keep)
     except json.JSONDecodeError as error:
-        wrong.append(f"{place}:{error.lineno}: not JSON: {error.msg}")
+        wrong.append(f"{place}:{error.lineno}:{error.colno}: not JSON: {error.msg}")
         return {}, {}
     if not isinstance(document, dict):
         wrong.append(f"{place}: must be one JSON object of text to text")

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from schemas.errors import InvalidInput
 from schemas.records import Bucket
+from schemas.yaml_file import parse_yaml, said_of
 
 OWNERSHIP_FILE = "ownership.yaml"
 ANY = "*"
@@ -189,13 +190,7 @@ def parse_ownership(text: str, file: str = OWNERSHIP_FILE, sources: Collection[s
     Raises: InvalidInput with every problem, one a line, as `file:line: where: what is wrong`.  With `sources` given,
     a name that is none of them is a problem too.
     """
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
-        raise InvalidInput(f"{file}:{line}: not YAML: {getattr(error, 'problem', None) or error}") from None
+    root, document = parse_yaml(text, file)
     if root is None:
         raise InvalidInput(f"{file}:1: empty; write it as docs/ownership.md shows")
     problems = [(line, f"{name}: stands twice") for line, name in _repeated(root)]
@@ -204,8 +199,7 @@ def parse_ownership(text: str, file: str = OWNERSHIP_FILE, sources: Collection[s
         ownership = Ownership.model_validate(document)
     except ValidationError as error:
         for e in error.errors():
-            where = ".".join(str(part) for part in e["loc"])
-            problems.append((_line(root, e["loc"]), f"{where or 'file'}: {_message(e)}"))
+            problems.append((_line(root, e["loc"]), _said(dict(e))))
     if ownership is not None and sources is not None:
         known = ", ".join(sorted(sources)) or "none"
         for name, line in _source_names(root):
@@ -225,14 +219,13 @@ def load_ownership(path: Path, sources: Collection[str] | None = None) -> Owners
     return parse_ownership(text, str(path), sources)
 
 
-def _message(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        return "no such key"
+def _said(error: dict[str, Any]) -> str:
+    where = ".".join(str(part) for part in error["loc"])
     if error["type"] == "missing":
-        return "is missing"
+        return f"{where}: is missing"
     if error["type"] == "string_pattern_mismatch":
-        return f"{error['input']!r} is no source name; write source or source/view"
-    return str(error["msg"]).removeprefix("Value error, ")
+        return f"{where}: {error['input']!r} is no source name; write source or source/view"
+    return said_of(error, Ownership)
 
 
 def _line(root: yaml.Node | None, location: tuple[int | str, ...]) -> int:

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from schemas.errors import InvalidInput
+from schemas.yaml_file import parse_yaml, said_of
 from streams.core.mapping.dialects import REFUSED
 
 FILE = "source.yaml"
@@ -93,12 +94,7 @@ def load_source(path: Path) -> SourceConfig:
 def parse_source(text: str, file: str = FILE) -> SourceConfig:
     """Raises InvalidInput with every mistake, one a line."""
     lines = Lines()
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        raw = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InvalidInput(f"{file}:{line}: {error.problem}") from None
+    node, raw = parse_yaml(text, file)
     twice = _note_lines(node, (), lines) if node is not None else []
     if not isinstance(raw, dict):
         raise InvalidInput(f"{file}:1: name, kind and schema are needed")
@@ -106,10 +102,7 @@ def parse_source(text: str, file: str = FILE) -> SourceConfig:
     try:
         config = SourceConfig.model_validate(raw)
     except ValidationError as error:
-        for e in error.errors():
-            where = ".".join(map(str, e["loc"]))
-            reason = e["msg"].removeprefix("Value error, ")
-            found.append(f"{file}:{lines.of(*e['loc'])}: {where}: {reason}")
+        found += [f"{file}:{lines.of(*e['loc'])}: {said_of(dict(e), SourceConfig)}" for e in error.errors()]
         raise InvalidInput("\n".join(found)) from None
     if found:
         raise InvalidInput("\n".join(found))

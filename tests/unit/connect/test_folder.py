@@ -32,7 +32,7 @@ def test_numbers_and_booleans_become_text(tmp_path: Path) -> None:
         ('{"a": "${onhand:nothing}"}', "no variable ${onhand:nothing} (there are: kafka"),
         ('{"name": "erp", "config": {"a": "b"}}', "write what is inside `config` alone"),
         ('{"name": "erp"}', "name is not written here"),
-        ('{"a": "b",}', "erp/connector.json:1: not JSON"),
+        ('{"a": "b",}', "erp/connector.json:1:11: not JSON: "),
         ("[]", "must be one JSON object"),
     ],
 )
@@ -40,6 +40,14 @@ def test_a_bad_file_is_named_with_its_line(tmp_path: Path, text: str, words: str
     with pytest.raises(InvalidInput) as caught:
         read_source(write_folder(tmp_path, "erp", text), VARIABLES)
     assert words in str(caught.value)
+
+
+def test_a_broken_description_is_told_in_one_line(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, "erp", "{}")
+    (folder / "source.yaml").write_text("name: erp\nkind: postgres\nmany: [a, b\nschema: s\n")
+    with pytest.raises(InvalidInput) as caught:
+        read_source(folder, VARIABLES)
+    assert str(caught.value) == "erp/source.yaml:3:7: '[' is not closed"
 
 
 def test_every_wrong_folder_is_told_at_once(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_every_mistake_in_source_yaml_is_told_with_its_line() -> None:
         ["source.yaml:2", "kind"],
         ["source.yaml:4", "time_zone"],
         ["source.yaml:8", "deletions.b"],
-        ["source.yaml:5", "colour"],
+        ["source.yaml:5", "unknown key colour; there are"],
     ]
     assert "Db2 is refused" in told[1]
 
@@ -39,7 +39,12 @@ def test_every_mistake_in_source_yaml_is_told_with_its_line() -> None:
     [
         ("", "name, kind and schema are needed"),
         ("name: a\nkind: postgres\nschema: s\nname: b\n", "source.yaml:4: name stands there twice"),
-        ("name: [\n", "source.yaml:2"),
+        ("name: [\n", r"source.yaml:1:7: '\[' is not closed$"),
+        ("name: a\ntime_zon: UTC\n", "source.yaml:2: unknown key time_zon; did you mean time_zone\\?"),
+        (
+            "unique: {item: [{column: [code], where: x}]}\n",
+            "source.yaml:1: unknown key unique.item.0.PartialKey.column; did you mean columns\\?",
+        ),
     ],
 )
 def test_source_yaml_that_is_no_description(text: str, reason: str) -> None:

@@ -45,7 +45,7 @@ def test_every_error_is_told_at_once_with_its_line() -> None:
     assert [line.split(": ")[0:2] for line in lines] == [
         ["channel-configs/shop.yaml:4", "secret"],
         ["channel-configs/shop.yaml:6", "share.percent"],
-        ["channel-configs/shop.yaml:12", "staleness.steps.1.colour"],
+        ["channel-configs/shop.yaml:12", "unknown key staleness.steps.1.colour; there are"],
         ["channel-configs/shop.yaml:1", "name"],
     ]
     assert "whsec_abc" not in str(refused.value)
@@ -55,7 +55,8 @@ def test_every_error_is_told_at_once_with_its_line() -> None:
     ("text", "said"),
     [
         ("- a\n", "expected the keys of a channel"),
-        ("name: [\n", "not YAML"),
+        ("name: [\n", "shop.yaml:1:7: '[' is not closed"),
+        (GOOD + "secrt: x\n", "unknown key secrt; did you mean secret?"),
         (GOOD.replace("after_s: 600", "after_s: 6"), "rising order"),
         (GOOD.replace("http://127.0.0.1:8080/hook", "ftp://x"), "not an http(s) URL"),
         (GOOD + "locations: []\n", "must name at least one"),
