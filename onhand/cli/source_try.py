@@ -24,6 +24,11 @@ _SECTIONS = (
     ("biggest", "Biggest balances", ["sku", "view", "location", "bucket", "quantity"]),
     ("negative", "Most negative balances", ["sku", "view", "location", "bucket", "quantity"]),
     ("statuses", "Status codes that source.yaml does not map", ["file", "column", "code", "rows", "examples"]),
+    (
+        "several",
+        "Several rows say different things of one key: the first of them would count",
+        ["file", "column", "value", "rows", "examples"],
+    ),
     ("nothing", "Rows that yield nothing do not meet", ["table", "place", "condition", "rows", "examples"]),
     ("parked", "Parked", ["table", "code", "why", "rows", "examples"]),
 )
@@ -65,9 +70,10 @@ def try_(
       onhand source try erp --all                  every row, with the sums the lane will have
 
     Told: examples of every file, postings by location and bucket, the biggest and the negative balances, columns that
-    are always or never NULL, status codes without a mapping, what is parked and why, and which condition the rows
-    that yield nothing do not meet.  The database is only read, in one snapshot, in chunks along the primary keys;
-    nothing is published.  Exit 10: rows would be parked, or a status code is not mapped.
+    are always or never NULL, status codes without a mapping, keys of which several rows say different things, what is
+    parked and why, and which condition the rows that yield nothing do not meet.  The database is only read, in one
+    snapshot, in chunks along the primary keys; nothing is published.  Exit 10: rows would be parked or contradict each
+    other, or a status code is not mapped.
     """
     settings = load_settings()
     (one,) = sources(settings, [name])

@@ -195,6 +195,23 @@ def test_a_sample_takes_the_ends_of_a_table_and_one_file_alone(shop: Shop) -> No
     assert (code, "has no nothing.sql" in text) == (2, True)
 
 
+def test_rows_that_contradict_each_other_are_told(shop: Shop) -> None:
+    path = shop.folder / "orders.sql"
+    text = path.read_text()
+    path.write_text(text.replace(WORDS[shop.kind]["id"], "'X'").replace("FROM sale o", "FROM sale o WHERE o.id < 5"))
+    code, told = shop.tried("--file", "orders.sql")
+    (one,) = told["several"]
+    assert (code, one["file"], one["column"], one["value"], one["rows"]) == (10, "orders", "order_id", "X", 4)
+    assert one["examples"] == ["sale [1]", "sale [2]", "sale [3]"]
+    assert "sale [1]" in shop.run("try", "shop", "--file", "orders.sql")[1]
+    path.write_text(path.read_text().replace("o.placed AS placed_at", "o.placed AS as_of"))
+    assert shop.tried("--file", "orders.sql")[1]["several"] == []  # the newest counts
+    path.write_text("SELECT 'X' AS order_id FROM sale o")
+    assert shop.tried("--file", "orders.sql")[0] == 0  # all say the same
+    path.write_text(text)
+    assert shop.tried("--file", "orders.sql")[1]["several"] == []
+
+
 def test_live_lookups_find_what_whole_tables_do(shop: Shop) -> None:
     """Chunks along keys of two columns and lookups in bulk, against every table read whole."""
     mapping = load_mapping(shop.folder)

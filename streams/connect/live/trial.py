@@ -28,6 +28,16 @@ EXAMPLES = 3
 """Shown of everything there may be many of."""
 SIEVED = 2_000
 """Rows a table that yield nothing and are asked why."""
+COMPARED = 500_000
+"""Keys of parts whose rows are compared with each other."""
+_KEYS = {
+    "items": ("sku",),
+    "locations": ("location",),
+    "orders": ("order_id",),
+    "order_lines": ("order_id", "line_id"),
+    "shipments": ("shipment_id", "line_id"),
+}
+"""Files of which one row says what there is under a key: postings and components are sums."""
 _VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|\b[+-]?\d[\d.,:T-]*\b|\[[^]]*\]")
 _PLACE = re.compile(r"\S+\.sql:\d+:\d+: ")
 """What a row error begins with that knows where in the SQL it arose."""
@@ -101,9 +111,14 @@ class Trial:
     nothing: dict[tuple[str, str, str], Group] = field(default_factory=lambda: defaultdict(Group))
     """(table, file:line, condition) that rows which yield nothing do not meet."""
 
+    first: dict[tuple[str, str, str], tuple[int, str, int]] = field(default_factory=dict)
+    """(file, key columns, their values) → hash of what was said first, the row that said it, rows that said it."""
+    several: dict[tuple[str, str, str], Group] = field(default_factory=dict)
+    """(file, key columns, their values) of which rows say different things, and nothing tells which is the newest."""
+
     @property
     def clean(self) -> bool:
-        return not self.parked and not self.statuses
+        return not (self.parked or self.statuses or self.several)
 
     def document(self) -> dict[str, Any]:
         """For JSON; the tables for people are made of it."""
@@ -119,6 +134,7 @@ class Trial:
                 each for each in nsmallest(5, self.balances.items(), key=lambda each: each[1]) if each[1] < 0
             ),
             "negative_balances": sum(quantity < 0 for quantity in self.balances.values()),
+            "several": _groups(("file", "column", "value"), self.several),
             "parked": _groups(("table", "code", "why"), self.parked),
             "statuses": _groups(("file", "column", "code"), self.statuses),
             "nothing": _groups(("table", "place", "condition"), self.nothing),
@@ -239,6 +255,8 @@ def _note(trial: Trial, table: CompiledTable, found: Found) -> None:
         one = trial.files[file]
         one.outputs += 1
         one.said.update(columns.keys())
+        if file in _KEYS and columns.get("as_of") is None:
+            _compare(trial, (file, columns), key_text(table, found.row))
         bucket = columns.get("bucket")
         new = bucket is not None and all(example["bucket"] != bucket for example in one.examples)
         if new or (bucket is None and len(one.examples) < EXAMPLES):
@@ -254,6 +272,22 @@ def _note(trial: Trial, table: CompiledTable, found: Found) -> None:
             for column in output.unmapped:
                 code = str(output.raw_statuses.get(column))
                 trial.statuses[file, column, code].add(key_text(table, found.row))
+
+
+def _compare(trial: Trial, output: tuple[str, dict[str, Any]], row: str) -> None:
+    file, columns = output
+    names = [name for name in _KEYS[file] if name in columns]
+    key = (file, ", ".join(names), ", ".join(str(columns[name]) for name in names))
+    said = hash(tuple(columns.items()))
+    if key in trial.several:
+        trial.several[key].add(row)
+        return
+    first, by, rows = trial.first.get(key, (said, row, 0))
+    if first != said:
+        trial.several[key] = Group(rows, [by])
+        trial.several[key].add(row)
+    elif rows or len(trial.first) < COMPARED:
+        trial.first[key] = first, by, rows + 1
 
 
 def output_columns(output: OutputRow) -> tuple[str, dict[str, Any]]:
