@@ -58,7 +58,7 @@ class StateAdministration:
         self._require_down([group])
         if group not in STAGES:  # a lane compares, when it is whole again
             return self._delete([changelog_topic(group)])
-        codec = connected_codec(self._settings.registry_url)
+        codec = connected_codec(self._settings.registry_url, wait_s=0)
         there = self._delete([changelog_topic(group)])
         self._close_exceptions([group], codec)  # only now: a state that is still there would not open them again
         return there
@@ -76,7 +76,7 @@ class StateAdministration:
             raise InvalidInput(f"there are {max(now.values())} partitions; their number can only grow")
         channels = [f"channel-{file.stem}" for file in settings.channel_configs.glob("*.yaml")]
         self._require_down([*STAGES, *channels, *(f"lane-{source}" for source in settings.sources)])
-        codec = connected_codec(settings.registry_url)
+        codec = connected_codec(settings.registry_url, wait_s=0)
         if KEPT in now:
             self._move_publications(now[KEPT], partitions, codec, report)
         old = [name for name, count in now.items() if name != KEPT and count < partitions]

@@ -6,7 +6,7 @@ nothing is ever deleted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,14 +166,20 @@ class KafkaTopics:
 
 
 def plan(
-    *, kafka: str, registry_url: str, partitions: int, replication: int = 1, sources: Sequence[str] = ()
+    *,
+    kafka: str,
+    registry_url: str,
+    partitions: int,
+    replication: int = 1,
+    sources: Sequence[str] = (),
+    wait_s: float = 30.0,
 ) -> list[Change]:
     """Every difference between the catalogue and the cluster and registry; empty: nothing to do.
 
-    `sources`: their logs too.  Raises EnvironmentFault when one of them does not answer.
+    `sources`: their logs too; `wait_s`: for the registry.  Raises EnvironmentFault when one of them does not answer.
     """
     changes = KafkaTopics(kafka, replication=replication).plan(_wanted(catalogue(), partitions, sources))
-    with Registry(registry_url) as registry:
+    with Registry(registry_url, wait_s=wait_s) as registry:
         return changes + _registrations(registry)
 
 
@@ -184,16 +190,16 @@ def apply(
     partitions: int,
     replication: int = 1,
     sources: Sequence[str] = (),
-    progress: Callable[[str], None] | None = None,
+    wait_s: float = 30.0,
 ) -> list[Change]:
     """Create and alter topics, register contracts; what was done.  Twice changes nothing.
 
-    `sources`: their logs too, which the lanes read before their connectors are applied.
+    `sources`: their logs too, which the lanes read before their connectors are applied; `wait_s`: for the registry.
 
     Raises InvalidInput for a contract that is not compatible or a topic with other partitions, before anything is
     registered; EnvironmentFault when Kafka or the registry does not answer.
     """
-    with Registry(registry_url, progress=progress) as registry:
+    with Registry(registry_url, wait_s=wait_s) as registry:
         registrations = _registrations(registry)
         refused = [change for change in registrations if change.action == "refused"]
         if refused:

@@ -32,7 +32,7 @@ class RegistryError(Exception):
 
 
 class Registry:
-    """One registry; `wait_s` bounds how long an unreachable one is tried again."""
+    """One registry; `wait_s` bounds how long an unreachable one is tried again, 0: it is asked once."""
 
     def __init__(
         self, url: str, *, wait_s: float = 30.0, timeout_s: float = 10.0, progress: Callable[[str], None] | None = None
@@ -176,8 +176,9 @@ class Registry:
             pause = _PAUSES_S[min(attempt, len(_PAUSES_S) - 1)]
             left = deadline - time.monotonic()
             if left < pause:
+                tried = f", tried for {self._wait_s:g} s" if self._wait_s else ""
                 raise EnvironmentFault(
-                    f"schema registry {self.url} does not answer ({reason}, tried for {self._wait_s:g} s); "
+                    f"schema registry {self.url} does not answer ({reason}{tried}); "
                     "start it (`onhand up`) or set ONHAND_REGISTRY_URL, then run this again"
                 )
             self._progress(f"schema registry {self.url}: {reason}; trying for another {left:.0f} s")
@@ -201,10 +202,11 @@ def _refusal(answer: requests.Response) -> RegistryError:
         return RegistryError(answer.status_code, 0, answer.text[:200])
 
 
-def connected_codec(url: str, progress: Callable[[str], None] | None = None) -> Codec:
+def connected_codec(url: str, *, wait_s: float = 30.0) -> Codec:
     """A codec of every contract under the ids that the registry gave them; later the registry is not needed.
 
+    `wait_s` as in Registry: a process waits for a registry that starts beside it, a person's command does not.
     Raises EnvironmentFault when it does not answer or lacks a contract.
     """
-    with Registry(url, progress=progress) as registry:
+    with Registry(url, wait_s=wait_s) as registry:
         return Codec.connected(registry)

@@ -42,7 +42,7 @@ def list_channels(as_json: bool) -> None:
 def status(names: tuple[str, ...], as_json: bool) -> None:
     """What each channel was told, whether it runs, and what waits."""
     settings = load_settings()
-    codec = connected_codec(settings.registry_url)
+    codec = connected_codec(settings.registry_url, wait_s=0)
     rows = [_status(settings, codec, name) for name in names or channel_names(settings)]
     if as_json:
         show_json(rows)
@@ -78,7 +78,7 @@ def resend(name: str, keys: tuple[str, ...], as_json: bool) -> None:
     """Tell the newest values again under new ids, as if they had not been told; parked ones too."""
     settings = load_settings()
     load_rule(settings.channel_configs, name)
-    codec = connected_codec(settings.registry_url)
+    codec = connected_codec(settings.registry_url, wait_s=0)
     targets = [target_of(key) for key in keys] or ["*"]
     for target in targets:
         write_control(settings.kafka, codec, resend_record(name, target, clock_us()))
@@ -101,9 +101,8 @@ def target_of(key: str) -> str:
 def _order_state(name: str, state: ChannelState, as_json: bool) -> None:
     settings = load_settings()
     load_rule(settings.channel_configs, name)
-    write_control(
-        settings.kafka, connected_codec(settings.registry_url), control_record(name, STATE_KEY, state, clock_us())
-    )
+    codec = connected_codec(settings.registry_url, wait_s=0)
+    write_control(settings.kafka, codec, control_record(name, STATE_KEY, state, clock_us()))
     _say({"channel": name, "state": state}, as_json, f"{name}: {state}")
 
 

@@ -48,7 +48,7 @@ def list_exceptions(only_open: bool, code: str | None, source: str | None, as_js
     now_us = clock_us()
     found = [
         record
-        for record in newest_exceptions(settings.kafka, connected_codec(settings.registry_url)).values()
+        for record in newest_exceptions(settings.kafka, connected_codec(settings.registry_url, wait_s=0)).values()
         if (not only_open or record.status is not ExceptionStatus.CLOSED)
         and code in (None, record.code)
         and source in (None, record.source)
@@ -66,7 +66,7 @@ def list_exceptions(only_open: bool, code: str | None, source: str | None, as_js
 def show(identity: str, as_json: bool) -> None:
     """Everything known about one exception, and what to do."""
     settings = load_settings()
-    record = _find(newest_exceptions(settings.kafka, connected_codec(settings.registry_url)), identity)
+    record = _find(newest_exceptions(settings.kafka, connected_codec(settings.registry_url, wait_s=0)), identity)
     document = _document(record)
     if as_json:
         show_json(document)
@@ -82,7 +82,7 @@ def show(identity: str, as_json: bool) -> None:
 def retry(identities: tuple[str, ...], as_json: bool) -> None:
     """Try again what is parked under these exceptions."""
     settings = load_settings()
-    codec = connected_codec(settings.registry_url)
+    codec = connected_codec(settings.registry_url, wait_s=0)
     known = newest_exceptions(settings.kafka, codec)
     for record in [_find(known, identity) for identity in identities]:
         _retry(settings, codec, record)
@@ -96,7 +96,7 @@ def retry(identities: tuple[str, ...], as_json: bool) -> None:
 def close(identities: tuple[str, ...], why: str, as_json: bool) -> None:
     """Give up what is parked under these exceptions; what waits behind it goes on."""
     settings = load_settings()
-    codec = connected_codec(settings.registry_url)
+    codec = connected_codec(settings.registry_url, wait_s=0)
     known = newest_exceptions(settings.kafka, codec)
     for record in [_find(known, identity) for identity in identities]:
         _close(settings, codec, record, why)

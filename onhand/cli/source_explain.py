@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from onhand.cli.output import instant, json_option, show_json, show_rows
-from onhand.cli.source_parts import say
 from onhand.settings import load_settings
 from schemas.registry import connected_codec
 from streams.connect.explain.order import explain_order
@@ -51,7 +50,7 @@ def sku_(sku: str, rows: int, log_records: int, as_json: bool) -> None:
     meanwhile, so what changed in these seconds may stand in one and not yet in the other.
     """
     settings = load_settings()
-    codec = connected_codec(settings.registry_url, progress=say)
+    codec = connected_codec(settings.registry_url, wait_s=0)
     with world(settings.kafka, codec, settings.connect_configs, log_records) as known:
         document = explain_sku(known, sku, time.time_ns() // 1000)
     if as_json:
@@ -78,7 +77,7 @@ def order_(order_id: str, rows: int, log_records: int, as_json: bool) -> None:
     ORDER_ID is written as orders.sql makes it.
     """
     settings = load_settings()
-    codec = connected_codec(settings.registry_url, progress=say)
+    codec = connected_codec(settings.registry_url, wait_s=0)
     with world(settings.kafka, codec, settings.connect_configs, log_records) as known:
         document = explain_order(known, order_id)
     if as_json:

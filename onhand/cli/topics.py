@@ -38,6 +38,7 @@ def plan_command(as_json: bool) -> None:
     changes = plan(
         kafka=settings.kafka,
         registry_url=settings.registry_url,
+        wait_s=0,
         partitions=settings.partitions,
         replication=settings.replication,
         sources=source_names(settings.connect_configs),
@@ -58,7 +59,7 @@ def apply_command(as_json: bool) -> None:
         partitions=settings.partitions,
         replication=settings.replication,
         sources=source_names(settings.connect_configs),
-        progress=lambda text: click.echo(text, err=True),
+        wait_s=0,
     )
     show_rows([c.row() for c in changes], _CHANGE_COLUMNS, as_json=as_json, empty="nothing to do")
 
@@ -112,7 +113,7 @@ def _codec_for(topic: str, settings: Settings) -> Codec:
     """A topic without a contract needs no registry."""
     if topic not in RECORDS:
         return Codec.local()
-    return connected_codec(settings.registry_url, progress=lambda text: click.echo(text, err=True))
+    return connected_codec(settings.registry_url, wait_s=0)
 
 
 def _for_people(record: ReadRecord) -> str:

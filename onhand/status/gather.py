@@ -76,7 +76,7 @@ class Gatherer:
 
     def _read_board(self) -> Board:
         if self._board is None:
-            codec = connected_codec(self._settings.registry_url)
+            codec = connected_codec(self._settings.registry_url, wait_s=0)
             self._board = Board(self._settings.kafka, codec)
             self._board.catch_up()
         else:

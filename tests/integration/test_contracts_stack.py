@@ -186,6 +186,20 @@ def test_a_registry_that_is_down_is_tried_for_a_while_and_named() -> None:
     assert url in said[0]
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["exceptions list", "channel status", "topics read inventory.atp.v1", "topics apply", "source explain sku A1"],
+)
+def test_a_command_asks_a_registry_that_is_down_once(settings: Settings, command: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    answer = onhand(settings, *command.split(), ONHAND_REGISTRY_URL=url)
+    assert answer.returncode == EXIT_ENVIRONMENT
+    (line,) = answer.stderr.splitlines()
+    assert line.startswith(f"onhand: schema registry {url} does not answer (ConnectionError); start it")
+
+
 def test_a_broker_that_is_down_is_named(settings: Settings) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
