@@ -77,15 +77,18 @@ def _inside(path: Path, secrets_dirs: Sequence[Path], reference: str) -> Path:
     return real
 
 
-def _read(path: Path, reference: str) -> str:
+def _read(path: Path, reference: str, content: str = "the secret, nothing else") -> str:
     try:
         return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise EnvironmentFault(f"{reference}: there is no {path}; create it; what it holds: {content}") from None
     except OSError as error:
-        raise EnvironmentFault(f"{reference}: {path} cannot be read ({error.strerror}); create it") from None
+        reason = f"{path} cannot be read ({error.strerror})"
+        raise EnvironmentFault(f"{reference}: {reason}; let the user that runs onhand read it") from None
 
 
 def _property(path: Path, key: str, reference: str) -> str:
-    for line in _read(path, reference).splitlines():
+    for line in _read(path, reference, f"one line `{key}=…`").splitlines():
         text = line.strip()
         if not text or text[0] in "#!":
             continue

@@ -26,7 +26,9 @@ def test_every_provider(tmp_path: Path) -> None:
     ("value", "error", "words"),
     [
         ("${env:NOT_THERE}", EnvironmentFault, "NOT_THERE is not set"),
-        ("${file:DIR/none.properties:password}", EnvironmentFault, "cannot be read"),
+        ("${file:DIR/none.properties:password}", EnvironmentFault, "none.properties; create it.*one line `password=…`"),
+        ("${dir:DIR:none}", EnvironmentFault, "none; create it.*the secret, nothing else"),
+        ("${dir:DIR:folder}", EnvironmentFault, "folder cannot be read .*; let the user"),
         ("${file:DIR/erp.properties:nokey}", EnvironmentFault, "has no line `nokey="),
         ("${file:/etc/hostname:x}", InvalidInput, "outside the secrets folder"),
         ("${file:DIR/../elsewhere.properties:x}", InvalidInput, "outside the secrets folder"),
@@ -36,6 +38,7 @@ def test_every_provider(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_resolved_says_why(tmp_path: Path, value: str, error: type[Exception], words: str) -> None:
     (tmp_path / "erp.properties").write_text("password=x\n")
+    (tmp_path / "folder").mkdir()
     with pytest.raises(error, match=words):
         resolve(value.replace("DIR", str(tmp_path)), [tmp_path], {})
 
