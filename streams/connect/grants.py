@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 import psycopg
 import pymysql
 
-from schemas.errors import EnvironmentFault, InvalidInput
+from schemas.errors import InvalidInput
 from streams.connect import grants_other, preflight_mariadb, preflight_postgres
 from streams.connect.folder import Source
 from streams.connect.init.connector import HEARTBEAT, SIGNAL, own_tables
+from streams.connect.init.survey import not_read
 from streams.connect.preflight import Target, captured
 from streams.connect.statements import Statement, quoted
 
@@ -102,8 +103,7 @@ def look(source: Source, at: Target, *, writes: bool = True) -> Seen:
     try:
         return _look_postgres(source, at) if source.kind == "postgres" else _look_mariadb(source, at, writes)
     except (psycopg.Error, pymysql.Error) as error:
-        reason = " ".join(str(error.args[-1] if error.args else error).split())
-        raise EnvironmentFault(f"database {at.name}: {reason}; correct --dsn or start it") from None
+        raise not_read(at, error) from None
 
 
 def _lost(source: Source) -> tuple[str, ...]:

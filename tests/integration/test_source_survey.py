@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from schemas.errors import InvalidInput
+from schemas.errors import EnvironmentFault, InvalidInput
 from streams.connect.catalogue import read_catalogue, session
 from streams.connect.init.propose import Ask, propose
 from streams.connect.init.survey import ForeignKey, survey
@@ -84,6 +85,17 @@ def test_a_live_catalogue(database: tuple[str, Database]) -> None:
         ForeignKey("stock", ("warehouse_id",), "warehouse", ("id",)),
     }
     assert found.time_zone == "UTC"
+
+
+def test_a_wrong_password_and_a_server_that_is_not_there_are_told_apart(database: tuple[str, Database]) -> None:
+    kind, made = database
+    with pytest.raises(EnvironmentFault, match=r"; correct user, password or database in --dsn$"):
+        survey(kind, replace(target(made), password="wrong"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = replace(target(made), port=free.getsockname()[1])
+    with pytest.raises(EnvironmentFault, match=r"; correct host and port in --dsn, or start the server$"):
+        survey(kind, nobody)
 
 
 def test_a_generated_column_is_there_where_the_log_brings_it(database: tuple[str, Database]) -> None:

@@ -146,8 +146,18 @@ def survey(kind: str, at: Target, schema: str | None = None) -> Survey:
     try:
         return _postgres(at, schema) if kind == "postgres" else _mariadb(at, schema or at.database or None)
     except (psycopg.Error, pymysql.Error) as error:
-        reason = " ".join(str(error.args[-1] if error.args else error).split())
-        raise EnvironmentFault(f"database {at.name}: {reason}; correct --dsn or start it") from None
+        raise not_read(at, error) from None
+
+
+def not_read(at: Target, error: psycopg.Error | pymysql.Error) -> EnvironmentFault:
+    """Why the database that --dsn names was not read, and what to correct: refused by a server, or no server."""
+    reason = " ".join(str(error.args[-1] if error.args else error).split())
+    if isinstance(error, psycopg.Error):
+        refused = error.sqlstate is not None or "FATAL:" in reason  # a refused login carries no SQLSTATE
+    else:
+        refused = bool(error.args) and error.args[0] not in range(2000, 3000)  # those are the client's own
+    what = "user, password or database in --dsn" if refused else "host and port in --dsn, or start the server"
+    return EnvironmentFault(f"database {at.name}: {reason}; correct {what}")
 
 
 def with_codes(found: Survey, columns: Sequence[tuple[str, str]]) -> Survey:
