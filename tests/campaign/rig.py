@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,12 +44,15 @@ class Rig(Chain):
         self.probes: tuple[Probe, Probe] = reserve_probes(self)
         self.operator: list[str] = []
         """Commands a person had to give in this scenario."""
+        self.threads = ThreadPoolExecutor()
+        """What faults run in; they stay, because a process that one of them starts dies with the thread."""
         self._watermarks = Consumer(
             {"bootstrap.servers": system.settings.kafka, "group.id": "campaign-looks", "log_level": 0}
         )
 
     def close(self) -> None:
         self._watermarks.close()
+        self.threads.shutdown()
 
     # ------------------------------------------------------------ looking
 

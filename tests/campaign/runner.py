@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -94,8 +93,8 @@ def _faults(rig: Rig, scenario: Scenario) -> float:
             around.enter_context(fault.around(rig, step))
         for probe in rig.probes:
             probe.settle()
-        with _traffic(rig, scenario.seed, broken), ThreadPoolExecutor(len(faults)) as threads:
-            ends = list(threads.map(lambda fault, step: _one(rig, fault, step), faults, scenario.steps))
+        with _traffic(rig, scenario.seed, broken):
+            ends = list(rig.threads.map(lambda fault, step: _one(rig, fault, step), faults, scenario.steps))
             for probe in rig.probes:
                 probe.change()
             for probe in rig.probes:
