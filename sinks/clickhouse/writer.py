@@ -25,6 +25,9 @@ HOPS: Mapping[str, tuple[str, str]] = {
     "whole": ("committed_us", "acknowledged_us"),
 }
 """Hop → stamps at its ends, in the order a change goes through them."""
+CAUSELESS_HOP = "picked up→acknowledged"
+"""The one hop that also counts what no commit caused (a snapshot, a rule): the others are parts of `whole`, and of the
+same publications; what a snapshot says is held until every source is complete, which is no hop's doing."""
 
 TOLD = frozenset({PublicationState.ACKNOWLEDGED, PublicationState.PARKED})
 MINUTE_US = 60_000_000
@@ -104,17 +107,18 @@ def exception_row(offset: int, record: ExceptionRecord) -> list[Any]:
 def recount_sql(minutes: Iterable[int]) -> str:
     """Count the cells of some minutes (epoch seconds) again."""
     hops = ", ".join(f"('{hop}', {until} - {since})" for hop, (since, until) in HOPS.items())
+    counts = f"committed_us IS NOT NULL OR hop = '{CAUSELESS_HOP}'"
     bucket = BUCKET_SQL.format(us="us")
     return f"""
     INSERT INTO lag (minute, hop, source, location, channel, kind, bucket, count, longest_us)
     SELECT minute, hop, source, location, channel, kind, {bucket} AS bucket, count(), max(us)
     FROM (
-        SELECT minute, source, channel, kind, location,
+        SELECT minute, source, channel, kind, location, committed_us,
                arrayJoin([{hops}]) AS step, step.1 AS hop, step.2 AS us
         FROM publications FINAL
         ARRAY JOIN arrayDistinct(arrayConcat(['*'], arrayMap(at -> toString(at), changed))) AS location
         WHERE minute IN ({", ".join(map(str, minutes))}) AND state = 'acknowledged'
     )
-    WHERE us IS NOT NULL
+    WHERE us IS NOT NULL AND ({counts})
     GROUP BY minute, hop, source, location, channel, kind, bucket
     """

@@ -118,6 +118,18 @@ def test_what_is_told_again_has_no_commit_and_what_is_not_told_counts_nowhere(cl
         lag_report(clickhouse, ["colour"], 0)
 
 
+def test_what_a_snapshot_said_counts_in_the_last_hop_only(clickhouse: ClickHouse) -> None:
+    """It waited until every source was complete; the hops of a commit are not to be measured by that."""
+    stamps = Stamps(laned_us=START_US, promised_us=START_US + 60_000_000)
+    snapshot = told(0, 1000, stamps=stamps, picked_up_us=START_US + 60_001_000, acknowledged_us=START_US + 60_002_000)
+    stamps = Stamps(
+        committed_us=START_US, captured_us=START_US + 10, laned_us=START_US + 20, promised_us=START_US + 30
+    )
+    write(clickhouse, [snapshot, told(1, 1000, stamps=stamps)])
+    counted = {line.group["hop"]: line.publications for line in lag_report(clickhouse, ["hop"], 0)}
+    assert counted == {hop: 2 if hop == "picked up→acknowledged" else 1 for hop in HOPS}
+
+
 def test_migrations_go_up_and_back_and_a_newer_database_is_refused(clickhouse: ClickHouse) -> None:
     assert migrate(clickhouse) == []
     assert migrate(clickhouse, to=0) == [f"{m.number:04d} {m.name} taken back" for m in reversed(migrations())]
