@@ -122,9 +122,7 @@ def test_what_a_snapshot_said_counts_in_the_last_hop_only(clickhouse: ClickHouse
     """It waited until every source was complete; the hops of a commit are not to be measured by that."""
     stamps = Stamps(laned_us=START_US, promised_us=START_US + 60_000_000)
     snapshot = told(0, 1000, stamps=stamps, picked_up_us=START_US + 60_001_000, acknowledged_us=START_US + 60_002_000)
-    stamps = Stamps(
-        committed_us=START_US, captured_us=START_US + 10, laned_us=START_US + 20, promised_us=START_US + 30
-    )
+    stamps = Stamps(committed_us=START_US, captured_us=START_US + 10, laned_us=START_US + 20, promised_us=START_US + 30)
     write(clickhouse, [snapshot, told(1, 1000, stamps=stamps)])
     counted = {line.group["hop"]: line.publications for line in lag_report(clickhouse, ["hop"], 0)}
     assert counted == {hop: 2 if hop == "picked up→acknowledged" else 1 for hop in HOPS}
