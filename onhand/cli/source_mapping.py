@@ -18,7 +18,7 @@ from schemas.errors import EXIT_DIFFERENCES, EXIT_INVALID, EXIT_OK, InvalidInput
 from streams.connect.catalogue import read_catalogue, session
 from streams.connect.folder import source_names
 from streams.connect.live.record import Choice
-from streams.connect.mapping_trial import trial
+from streams.connect.mapping_trial import trial, unusable
 from streams.connect.preflight import Target, target
 from streams.core.mapping import catalogue as catalogues
 from streams.core.mapping import source as source_files
@@ -79,8 +79,9 @@ def read_now(folder: Path, source: SourceConfig, at: Target, everything: bool = 
 def inspect(names: Sequence[str], everything: bool, write: bool, as_json: bool) -> None:
     """Read the database's catalogue into catalog.json, and tell what differs from the one that was there.
 
-    Then the database plans every SQL file, when the mapping compiles.  Exit 10: the catalogue differs; 2: the database
-    does not take a file.  The database is only read.
+    Told too: tables that the SQL names and that cannot be read or have no primary key.  Then the database plans every
+    SQL file, when the mapping compiles.  Exit 10: the catalogue differs; 2: the database does not take a file, or a
+    table cannot be used.  The database is only read.
     """
     settings = load_settings()
     rows: list[dict[str, Any]] = []
@@ -99,7 +100,7 @@ def inspect(names: Sequence[str], everything: bool, write: bool, as_json: bool) 
         if not changes:
             state = "unchanged" if before is not None else "written" if write else "not written yet"
             rows.append({"source": name, "finding": f"{state}: {len(now.tables)} tables"})
-        findings = _tried(folder, at)
+        findings = [*unusable(source.kind, at, _tables_named(folder, source) or (), now), *_tried(folder, at)]
         refused |= bool(findings)
         rows += [{"source": name, "finding": finding} for finding in findings]
     show_rows(rows, ["source", "finding"], as_json=as_json, empty="no sources")

@@ -1,4 +1,5 @@
-"""What only the database itself can say of a mapping: its planner accepts every file, and declared keys are unique.
+"""What only the database itself can say of a mapping: its tables can be read and have keys, its planner accepts every
+file, and declared keys are unique.
 
 The parser accepts functions and operand types that the database lacks; so every file is planned there (EXPLAIN), byte
 for byte.  What stands under `unique` and `one_row` in source.yaml is believed by every join, so it is counted once.
@@ -6,13 +7,22 @@ for byte.  What stands under `unique` and `one_row` in source.yaml is believed b
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+
 import psycopg
 import pymysql
 
 from streams.connect.catalogue import Cursor, session
 from streams.connect.preflight import Target
+from streams.core.mapping.catalogue import Catalogue, without_key
 from streams.core.mapping.mapping import CompiledMapping
 from streams.core.mapping.source import PartialKey
+
+_HIDDEN_POSTGRES = """
+SELECT r.relkind IN ('r', 'p'), EXISTS (SELECT FROM pg_index i WHERE i.indrelid = r.oid AND i.indisprimary)
+  FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace
+ WHERE n.nspname = %s AND lower(r.relname) = %s"""
+"""Unlike information_schema, these show what the user may not read."""
 
 
 def trial(mapping: CompiledMapping, at: Target) -> list[str]:
@@ -36,6 +46,42 @@ def trial(mapping: CompiledMapping, at: Target) -> list[str]:
             if cursor.fetchone()[0] > 1:
                 found.append(f"source.yaml: one_row: {table} has more than one row")
     return found
+
+
+def unusable(kind: str, at: Target, names: Collection[str], now: Catalogue) -> list[str]:
+    """Why the SQL cannot read some of the tables it names, a line each.  Raises EnvironmentFault.
+
+    `now` is what the connector's user sees of the database; a table that it may not read is not there for it.
+    """
+    seen = {name.lower(): table for name, table in now.tables.items()}
+    found: list[str] = []
+    with session(kind, at) as cursor:
+        for short, name in sorted({name.lower(): name for name in names}.items()):
+            if short not in seen:
+                found += _not_seen(cursor, kind, now.schema, name, at.user)
+            elif not seen[short].primary:
+                found.append(without_key(seen[short].name))
+    return found
+
+
+def _not_seen(cursor: Cursor, kind: str, schema: str, name: str, user: str) -> Iterator[str]:
+    table = f"{schema}.{name}"
+    grant = f"GRANT SELECT ON {table} TO {user}"
+    if kind != "postgres":
+        yield f"{table} is not there, is a view, or {user} may not read it: mend the name, or {grant}"
+        return
+    cursor.execute(_HIDDEN_POSTGRES, (schema, name.lower()))
+    row = cursor.fetchone()
+    if row is None:
+        yield f"{table} is not there: mend the name"
+        return
+    is_table, has_key = row
+    if not is_table:
+        yield f"{table} is no table: changes of a view are not captured, read the tables behind it"
+        return
+    yield f"{user} may not read {table}: {grant}"
+    if not has_key:
+        yield without_key(table)
 
 
 def _refused(cursor: Cursor, sql: str) -> str:

@@ -212,6 +212,21 @@ def test_rows_that_contradict_each_other_are_told(shop: Shop) -> None:
     assert shop.tried("--file", "orders.sql")[1]["several"] == []
 
 
+def test_a_table_without_a_key_is_told_by_inspect_and_by_try(shop: Shop) -> None:
+    (shop.folder / "locations.sql").write_text("SELECT n.line AS location FROM note n")
+    with writer(shop.kind, shop.at) as rows:
+        rows.run("CREATE TABLE note (line varchar(9))")
+        try:
+            code, text = shop.run("inspect", "shop", "--json")
+        finally:
+            rows.run("DROP TABLE note")
+    said = f"{schema_of(shop.kind, shop.at)}.note has no primary key"
+    assert code == EXIT_DIFFERENCES  # the table is new in catalog.json
+    assert [one for one in json.loads(text) if one["finding"].startswith(said)]
+    code, text = shop.run("try", "shop")
+    assert (code, f"locations.sql:1:32: table {said}" in text) == (2, True)
+
+
 def test_live_lookups_find_what_whole_tables_do(shop: Shop) -> None:
     """Chunks along keys of two columns and lookups in bulk, against every table read whole."""
     mapping = load_mapping(shop.folder)

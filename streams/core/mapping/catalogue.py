@@ -145,6 +145,11 @@ class Table(msgspec.Struct, kw_only=True, dict=True, omit_defaults=True):
         return out
 
 
+def without_key(table: str) -> str:
+    """What to do about a table, by its qualified name, whose rows have no identity."""
+    return f"{table} has no primary key, so nothing tells its rows apart: ALTER TABLE {table} ADD PRIMARY KEY (…)"
+
+
 class Catalogue(msgspec.Struct, kw_only=True):
     """All tables of one source's schema that its mapping names, and how its collations compare."""
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 from sqlglot import exp
 
 from streams.core.mapping import join_keys, problems
-from streams.core.mapping.catalogue import Column, Kind
+from streams.core.mapping.catalogue import Column, Kind, without_key
 from streams.core.mapping.expressions import Expressions, Value, expressions_of
 from streams.core.mapping.expressions.equality import folded
 from streams.core.mapping.join_keys import Choice, conjuncts
@@ -164,12 +164,10 @@ class Select:
             problems.refuse(
                 self.file,
                 node,
-                f"no table {node.name} in catalog.json: mend the name, or run `onhand source inspect`",
+                f"no table {node.name} in catalog.json: mend the name, or run `onhand source inspect`, which says why",
             )
         if not table.primary:
-            problems.refuse(
-                self.file, node, f"table {node.name} has no primary key: its rows cannot be told apart; add one"
-            )
+            problems.refuse(self.file, node, f"table {without_key(table.name)}, then `onhand source inspect`")
         alias = node.alias_or_name
         if alias in self.sources:
             problems.refuse(self.file, node, f"{alias} is named twice: give each table an alias of its own")

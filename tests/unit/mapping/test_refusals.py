@@ -35,7 +35,11 @@ FROM = "SELECT f.t2 AS sku, f.t2 AS location, 'on_hand' AS bucket, f.id AS quant
         ("postgres", FROM.format("RIGHT JOIN h ON h.k = f.i"), "RIGHT join: only JOIN"),
         ("postgres", FROM.format("JOIN h ON h.k = f.t"), "text joined to int column k: CAST it"),
         ("postgres", FROM.format("JOIN f AS f2 ON f2.id = f.fl"), "float joined to int"),
-        ("postgres", FROM.format("JOIN nokey ON nokey.a = f.i"), "has no primary key"),
+        (
+            "postgres",
+            FROM.format("JOIN nokey ON nokey.a = f.i"),
+            "table s.nokey has no primary key, so nothing tells its rows apart: ALTER TABLE s.nokey ADD PRIMARY KEY",
+        ),
         (
             "postgres",
             FROM.format("JOIN h ON h.k = f.i JOIN g ON g.k = f.t WHERE k > 0"),
