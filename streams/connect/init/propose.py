@@ -25,6 +25,17 @@ from streams.core.mapping.files import status_symbols
 from streams.core.mapping.source import SourceConfig, load_source
 
 CONNECTOR = "connector.json"
+_WANTED: Mapping[str, Sequence[Role]] = {
+    "stock": (Role.STOCK, Role.LEDGER),
+    "items": (Role.ITEM,),
+    "locations": (Role.LOCATION,),
+    "orders": (Role.ORDER,),
+    "order lines": (Role.SALES_LINE,),
+    "purchase lines": (Role.PURCHASE_LINE,),
+}
+"""What a source may have, in people's words → the roles of tables that hold it."""
+_NAMED = 12
+"""Tables that are not used and are named; of the others there is a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,7 @@ def propose(survey: Survey, ask: Ask, root: Path) -> Proposal:
     skeleton = Writer(finder, found, repeating.VARIABLE if companies else "").write()
     if not skeleton.files:
         notes.append(f"no table of {survey.schema} looks like stock or orders: write postings.sql yourself")
+    notes += _not_found(finder, found, skeleton)
     tables = repeating.expanded(skeleton.tables, companies)
     notes += _without_key(survey.catalogue, tables)
     for table in skeleton.tables:
@@ -261,9 +273,19 @@ def _codes(found: Mapping[Role, Sequence[Candidate]]) -> list[tuple[str, str]]:
     return codes
 
 
+def _not_found(finder: Finder, found: Mapping[Role, Sequence[Candidate]], skeleton: Skeleton) -> list[str]:
+    """What no table was taken for, and the tables that nothing was made of."""
+    missing = [words for words, roles in _WANTED.items() if not any(found.get(role) for role in roles)]
+    if not missing:
+        return []
+    unused = [name for name in finder.tables if name not in skeleton.tables and not name.startswith("onhand_")]
+    more = f" and {len(unused) - _NAMED} more" if len(unused) > _NAMED else ""
+    return [f"not found: {', '.join(missing)}; tables not used: {', '.join(unused[:_NAMED]) or 'none'}{more}"]
+
+
 def _without_key(catalogue: Catalogue, tables: Sequence[str]) -> list[str]:
     return [
-        f"{catalogue.schema}.{name} has no primary key: a row without a key has no identity; ask for one"
+        catalogues.without_key(f"{catalogue.schema}.{name}")
         for name in tables
         if name in catalogue.tables and not catalogue.tables[name].primary
     ]

@@ -97,6 +97,17 @@ def test_the_demo_erp_is_understood() -> None:
     assert [note for note in notes if "`deletions: {ordlin: archived}`" in note]
 
 
+def test_what_is_not_found_is_told_with_the_tables_that_may_hold_it() -> None:
+    stock = {"product": "id:i! code:t name:t", "stock": "product_id:i! warehouse:c! qty_on_hand:n"}
+    others = {"vorgang": "nr:i! kd:i am:d", "zeile": "nr:i! lfd:i! wert:n", "onhand_signal": "id:t! type:t"}
+    (note,) = [line for line in propose(surveyed(stock | others), Ask("new", "r"), CONFIGS).notes if "found" in line]
+    assert note == "not found: locations, orders, order lines, purchase lines; tables not used: vorgang, zeile"
+    many = {f"t{n:02}": "a:i!" for n in range(20)}
+    (note,) = [line for line in propose(surveyed(stock | many), Ask("new", "r"), CONFIGS).notes if "found" in line]
+    assert note.endswith("t10, t11 and 8 more")
+    assert not [line for line in propose(demo("erp"), Ask("new", "r"), CONFIGS).notes if "not found" in line]
+
+
 @pytest.mark.parametrize(
     ("name", "stock", "item", "line"),
     [
