@@ -1,8 +1,9 @@
 """Child processes that never outlive their supervisor, and that are only killed when they are surely ours.
 
-A child is told by the kernel to die with its parent (PR_SET_PDEATHSIG), to be exact with the thread that started it: start
-processes in threads that stay.  What that cannot cover, a later `onhand down` does from the records written here: a pid counts only together with the start time the kernel gives it, so a pid that
-was used again by somebody else is left alone.
+A child is told by the kernel to die with its parent (PR_SET_PDEATHSIG), to be exact with the thread that started it:
+start processes in threads that stay. What that cannot cover, a later `onhand down` does from the records written
+here: a pid counts only together with the start time the kernel gives it, so a pid that was used again by somebody
+else is left alone.
 """
 
 from __future__ import annotations
