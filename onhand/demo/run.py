@@ -20,6 +20,13 @@ from schemas.errors import EXIT_DIFFERENCES, EXIT_OK
 from schemas.records import ExceptionStatus
 
 SETTLE_S = 90.0
+EXPECTED = {
+    "inbound-overdue": "some of the demo's purchase lines were due more than a week ago",
+    "oversell": "the demo's telephone orders, counts and quality holds do not ask what is promised already",
+    "drift": "nobody tells the demo's ERP of counts, transfers and returns, so its own stock figure stays behind",
+    "order-conflict": "the demo's warehouse closes an order that it picked short, its ERP keeps that order open",
+}
+"""Code → why the demo's business itself brings it about."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +143,7 @@ def _result(
         "audit": {"items": wanted.items, "differences": audit},
         "problems": problems + restarted,
         "ok": not any(audit.values()) and not problems,
+        "kept_in": system.kept_in,
     }
 
 
@@ -151,11 +159,17 @@ def _verdicts(verdicts: Verdicts) -> dict[str, Any]:
 
 
 def _open_exceptions(system: DemoSystem) -> list[dict[str, Any]]:
-    """Open exceptions by code and source, with one example each."""
+    """Open exceptions by code and source, with one example each, and why they are expected (None: they are not)."""
     still_open = [one for one in system.newest("exception.v1").values() if one.status != ExceptionStatus.CLOSED]
     counts = Counter((one.code, one.source) for one in still_open)
     examples = {(one.code, one.source): f"{one.subject}: {one.detail}" for one in still_open}
     return [
-        {"code": code, "source": source, "count": count, "example": examples[code, source]}
+        {
+            "code": code,
+            "source": source,
+            "count": count,
+            "expected": EXPECTED.get(code),
+            "example": examples[code, source],
+        }
         for (code, source), count in sorted(counts.items())
     ]

@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 
 from onhand.cli.output import console
+from onhand.demo.schedule import LATE_S
 
 PLAIN_EVERY_S = 5.0
 LAG_COLUMNS = ("hop", "source", "warehouse", "publications", "p50_ms", "p99_ms", "p999_ms", "max_ms")
@@ -48,6 +49,10 @@ class Screen:
         elif time.monotonic() - self._last_plain >= PLAIN_EVERY_S:
             self._last_plain = time.monotonic()
             self.say(" · ".join(f"{name} {value}" for name, value in figures.items()))
+
+    def line(self, text: str) -> None:
+        """One line of the result page, as it is."""
+        self.console.print(text, markup=False, highlight=False)
 
     def end(self) -> None:
         """Leave the renewing screen; what it showed last stays."""
@@ -96,12 +101,16 @@ def result_page(screen: Screen, result: Mapping[str, Any]) -> None:
         "no customer came",
     )
     for line in result["mistakes"]:
-        screen.console.print(f"  {line}", markup=False, highlight=False)
+        screen.line(f"  {line}")
     screen.table(
         "Lag by hop, milliseconds",
         ("hop", "source", "warehouse", "publications", "p50", "p99", "p99.9", "max"),
         [[row.get(column) for column in LAG_COLUMNS] for row in result["lag"]],
         "no latency row arrived",
+    )
+    screen.line(
+        "  Counted is what a commit led to, at each warehouse whose figure it changed. The first promises, of the "
+        "snapshot, are of no commit: they count in picked up→acknowledged only."
     )
     screen.table(
         "Transactions committed",
@@ -111,13 +120,16 @@ def result_page(screen: Screen, result: Mapping[str, Any]) -> None:
     )
     late = result["traffic"]["late"]
     if late:
-        screen.say(f"transactions that began late: {late}")
+        each = " and ".join(f"{count} of the {where.upper()}" for where, count in sorted(late.items()))
+        screen.line(f"  {each} began more than {LATE_S:g} s late: a database's transactions wait for each other here.")
     screen.table(
         "Open exceptions",
         ("code", "source", "count", "example"),
         [(row["code"], row["source"], row["count"], row["example"]) for row in result["exceptions"]],
         "none",
     )
+    for code, why in {row["code"]: row["expected"] for row in result["exceptions"]}.items():
+        screen.line(f"  {code}: " + (f"expected, {why}" if why else "NOT expected; see docs/exceptions.md"))
     audit = result["audit"]
     screen.table(
         f"Audit of {audit['items']} items: position and promise against hand-written SQL, the shop against the promise",
@@ -127,8 +139,21 @@ def result_page(screen: Screen, result: Mapping[str, Any]) -> None:
     )
     for name, found in audit["differences"].items():
         for line in found[:10]:
-            screen.console.print(f"  {name}: {line}", markup=False, highlight=False)
+            screen.line(f"  {name}: {line}")
     for problem in result["problems"]:
-        screen.console.print(f"  PROBLEM {problem}", markup=False, highlight=False)
+        screen.line(f"  PROBLEM {problem}")
     verdict = "the audit is empty" if result["ok"] else "NOT in order: see above"
     screen.console.rule(verdict)
+    data_dir = result["kept_in"]
+    if data_dir is None:
+        screen.line(
+            "Nothing is kept. To look around afterwards: `onhand demo run --keep`, which ends with how to go on."
+        )
+        return
+    screen.line(
+        f"Kept in {data_dir}; nothing runs any more. To look around (README's commands then work in the same shell):\n"
+        f"  export ONHAND_DATA_DIR={data_dir} ONHAND_SHOP_URL=http://127.0.0.1:9/   # nobody takes the webhooks\n"
+        "  onhand up --detach && onhand source apply    # the connectors learn the databases' new ports\n"
+        "  onhand status; onhand exceptions list; onhand topics read inventory.atp.v1 --key A100000\n"
+        "  onhand down --wipe"
+    )

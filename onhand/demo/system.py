@@ -89,6 +89,11 @@ class DemoSystem:
             self.shop.stop()
 
     @property
+    def kept_in(self) -> Path | None:
+        """Where the data stays when everything has stopped; None: nowhere."""
+        return self._data_dir if self._keep else None
+
+    @property
     def settings(self) -> Settings:
         return self.stack.settings(project_dir=self._project, **self._overrides)
 
