@@ -288,13 +288,23 @@ def test_it_waits_for_no_lock_and_leaves_nothing_behind(source: tuple[str, Datab
     with locked(kind, at), pytest.raises(EnvironmentFault, match=r"lock|Lock"):
         audited(mapping, at, lane, limits=Limits(lock_s=1.0))
     await_nobody(kind, at)
-    with locked(kind, at):
+    with locked(kind, at), heard_interrupts():
         waiting = threading.Thread(target=interrupt, args=(kind, at))
         waiting.start()
         with pytest.raises(KeyboardInterrupt):
             audited(mapping, at, lane, limits=Limits(lock_s=60.0))
         waiting.join()
         await_nobody(kind, at)  # while the lock is held
+
+
+@contextmanager
+def heard_interrupts() -> Iterator[None]:
+    """Ctrl-C is heard also in tests that a shell runs in the background, which begin with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
