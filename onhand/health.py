@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Any, NamedTuple, Self
 
 import requests
 
+from onhand.clock import clock_us
 from onhand.metrics.catalogue import Kind
 from onhand.metrics.exposition import CONTENT_TYPE, expose
 from onhand.metrics.samples import is_ready
@@ -105,7 +105,7 @@ def process_pages(kind: Kind, process: str, check: Check) -> dict[str, Callable[
     """The pages of a process."""
 
     def metrics() -> Page:
-        return Page(200, CONTENT_TYPE, expose(kind, process, _asked(check), time.time_ns() // 1000))
+        return Page(200, CONTENT_TYPE, expose(kind, process, _asked(check), clock_us()))
 
     return {**health_pages(check), "/metrics": metrics}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
@@ -19,6 +18,7 @@ from onhand.cli.source_parts import cluster, say, sources, timeout_option
 from onhand.cli.source_plan import changed_mappings, document
 from onhand.cli.source_plan import show as show_mapping
 from onhand.cli.source_try import try_
+from onhand.clock import clock_us
 from onhand.settings import Settings, load_settings
 from schemas.errors import EXIT_DIFFERENCES, EXIT_ENVIRONMENT, EXIT_INVALID, EXIT_OK, EXIT_RUNTIME, InvalidInput
 from streams.connect.apply import Outcome, apply_source, refusal
@@ -170,7 +170,7 @@ def status(names: Sequence[str], as_json: bool) -> None:
     """How each source really is: tasks, the last record's age, slot or binlog.  Exit 1: something is red."""
     settings = load_settings()
     with ConnectClient(settings.connect_url) as client:
-        now_us = time.time_ns() // 1000
+        now_us = clock_us()
         statuses = [
             observe(one, client, settings.kafka, [settings.secrets], now_us) for one in sources(settings, names)
         ]

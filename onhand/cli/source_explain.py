@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from onhand.cli.output import instant, json_option, show_json, show_rows
+from onhand.clock import clock_us
 from onhand.settings import load_settings
 from schemas.registry import connected_codec
 from streams.connect.explain.order import explain_order
@@ -52,7 +52,7 @@ def sku_(sku: str, rows: int, log_records: int, as_json: bool) -> None:
     settings = load_settings()
     codec = connected_codec(settings.registry_url, wait_s=0)
     with world(settings.kafka, codec, settings.connect_configs, log_records) as known:
-        document = explain_sku(known, sku, time.time_ns() // 1000)
+        document = explain_sku(known, sku, clock_us())
     if as_json:
         show_json(document)
         return

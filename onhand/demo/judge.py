@@ -18,6 +18,7 @@ from typing import Any
 
 import requests
 
+from onhand.clock import clock_us
 from onhand.demo import databases as db
 from onhand.demo.databases import Business, Endpoint
 from onhand.demo.mistakes import History, Mistake, Telling
@@ -97,7 +98,7 @@ class Customers:
         return [self._history.explain(mistake) for mistake in self._mistakes]
 
     def _told(self, sku: str, tag: ShelfTag) -> None:
-        self._history.note(sku, Telling(time.time_ns() // 1000, tag.committed_us, tag.available))
+        self._history.note(sku, Telling(clock_us(), tag.committed_us, tag.available))
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
@@ -128,7 +129,7 @@ class Customers:
         facts = read_facts(erp, wms, sku)[sku]
         if not (facts.tracked and facts.active):
             return  # not a question of stock
-        asked_us, available = time.time_ns() // 1000, facts.available(self.today)
+        asked_us, available = clock_us(), facts.available(self.today)
         there, held = available >= quantity, self.shop.left(sku)
         answer = session.post(f"{self.shop.url}/orders", json={"sku": sku, "quantity": quantity}, timeout=10)
         outcome = self.with_onhand.record(answer.status_code == 201, there, quantity)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from onhand.clock import clock_us
 from onhand.demo import databases as db
 from onhand.demo.audit import compare_positions, compare_promises, compare_shop
 from onhand.demo.judge import Customers, Verdicts
@@ -104,7 +105,7 @@ def _let_it_run(screen: Screen, system: DemoSystem, traffic: Traffic, customers:
 
 def _audit(system: DemoSystem) -> dict[str, list[str]]:
     """Wait until the promise covers the last commit, then compare; the shop may need a moment more for its webhooks."""
-    stopped_us = time.time_ns() // 1000
+    stopped_us = clock_us()
     system.wait("the last commit to be in every promise", lambda: system.promised_up_to(stopped_us), SETTLE_S)
     with db.connect_erp(system.erp) as erp, db.connect_wms(system.wms) as wms:
         facts = read_facts(erp, wms)

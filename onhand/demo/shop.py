@@ -22,6 +22,7 @@ from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from onhand.clock import clock_us
 from onhand.demo.databases import WAREHOUSES, Business, Endpoint, Line, Order, connect_erp, cyyddd
 from onhand.demo.truth import erp_item
 
@@ -131,7 +132,7 @@ class Shop:
             self.versions_back += 1
             return
         if item.get("committed_us"):
-            self.last_age_us = time.time_ns() // 1000 - item["committed_us"]
+            self.last_age_us = clock_us() - item["committed_us"]
         quantities = {location: Decimal(text) for location, text in item["quantities"].items()}
         network = quantities.pop(NETWORK)
         tag = self.tags[item["sku"]] = ShelfTag(network, quantities, version, item.get("committed_us"))

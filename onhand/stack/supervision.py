@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from onhand.clock import clock_us
 from onhand.stack.component import Command
 from onhand.stack.process import Identity, Process
 from onhand.stack.records import Phase, Record, Row, State, write_record
@@ -211,7 +212,7 @@ class Supervisor:
     def _settle(self, entry: Supervised, state: State, note: str = "") -> None:
         entry.state = state
         entry.note = note
-        entry.since_us = time.time_ns() // 1000
+        entry.since_us = clock_us()
         self._write()
 
     def _write(self) -> None:

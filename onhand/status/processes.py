@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
+from onhand.clock import clock_us
 from onhand.health import ask_health, health_file
 from onhand.stack.component import port_answers
 from onhand.stack.records import Phase, Record, Row, State, read_record
@@ -26,7 +26,7 @@ def status_rows(data_dir: Path, now_us: int | None = None) -> list[dict[str, Any
     record = read_record(data_dir / "run")
     if record is None:
         return []
-    now = now_us if now_us is not None else time.time_ns() // 1000
+    now = now_us if now_us is not None else clock_us()
     return [_supervisor_row(record), *(_row(data_dir, record, row, now) for row in record.rows)]
 
 
