@@ -371,7 +371,8 @@ class ChannelWorker:
             self._write_exceptions(self.desk.order(publication, now_us))
         else:
             self.desk.book.recall(record.partition, publication, now_us, foreign=foreign)
-            self._write(self.desk.book.claims(now_us))
+            if foreign:
+                self._write(self.desk.book.claims(now_us))
 
     def _decoded(self, record: Received) -> Any:
         """The record, or None after it went to exception.v1: one bad record stops nothing but its key."""
