@@ -14,7 +14,7 @@ from typing import NamedTuple
 from rocksdict import Cache
 
 from streams.agents.runtime.log_reader import LogReader
-from streams.agents.runtime.marker import Marker, Standing, changelog_topic
+from streams.agents.runtime.marker import Standing, changelog_topic
 from streams.agents.runtime.recovery import Recovery
 from streams.agents.runtime.store import PartitionStore
 from streams.connect.lane_reading import lane_group
@@ -25,8 +25,8 @@ CACHE_BYTES = 64 << 20
 class StoredLane(NamedTuple):
     """What a lane has settled."""
 
-    marker: Marker | None
-    """None: nothing."""
+    memo: bytes
+    """Empty: nothing."""
     store: PartitionStore
 
 
@@ -41,7 +41,7 @@ def stored_lane(bootstrap: str, source: str, cache_bytes: int = CACHE_BYTES) -> 
             store.close()
 
 
-def _copied(bootstrap: str, topic: str, store: PartitionStore) -> Marker | None:
+def _copied(bootstrap: str, topic: str, store: PartitionStore) -> bytes:
     reader = LogReader(bootstrap)
     try:
         low, end = reader.bounds(topic, 0)
@@ -49,6 +49,7 @@ def _copied(bootstrap: str, topic: str, store: PartitionStore) -> Marker | None:
             recovery = Recovery(Standing(), apply)
             for run in reader.runs(topic, 0, low, end):
                 recovery.feed(run)
-            return recovery.finish().marker
+            marker = recovery.finish().marker
+            return b"" if marker is None else marker.memo
     finally:
         reader.close()

@@ -118,10 +118,10 @@ def shadow(
 ) -> Shadow:
     """Raises EnvironmentFault when the lane cannot be read, has settled nothing, or is being read anew."""
     name = mapping.source.name
-    with stored_lane(bootstrap, name) as (marker, store):
-        if marker is None or not marker.memo:
+    with stored_lane(bootstrap, name) as (settled, store):
+        if not settled:
             raise EnvironmentFault(f"lane-{name} has settled nothing yet: start it, then plan again")
-        memo = load_memo(marker.memo)
+        memo = load_memo(settled)
         report = Shadow(name)
         applied = memo.mapping if memo.preparing is None else memo.preparing.fingerprint
         report.changed = applied != mapping.fingerprint

@@ -75,10 +75,10 @@ def world(kafka: str, codec: Codec, configs: Path, log_records: int) -> Iterator
         for name in names:
             there = changelog_topic(lane_group(name)) in canonical.partitions
             stored = stack.enter_context(stored_lane(kafka, name, CACHE_BYTES)) if there else None
-            if stored is None or stored.marker is None or not stored.marker.memo:
+            if stored is None or not stored.memo:
                 made.silent[name] = "its lane has settled nothing yet: `onhand source apply`, `onhand run source`"
                 continue
-            lane = LaneState(name, stored.marker.memo, UnitView(stored.store), _mapping(configs / name))
+            lane = LaneState(name, stored.memo, UnitView(stored.store), _mapping(configs / name))
             made.lanes.append(lane)
             made.sources.append(_standing(lane, canonical))
         yield made
